@@ -6,8 +6,10 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+
 class SettingsError(Exception):
     """A setting is missing or wrong; the text names it, its value's fault and the remedy."""
+
 
 class Settings(BaseSettings):
     """What all rooms share. A name in capitals is the environment variable; a file of that name in /run/secrets also counts."""

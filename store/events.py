@@ -1,0 +1,164 @@
+"""An event: one fact about one author, in the past tense, and its form as a Kafka record."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from uuid6 import uuid7
+
+VERSION = b"1"
+MAX_VALUE_BYTES = 64 * 1024
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class EventType(StrEnum):
+    """Everything that can happen. The text is the `event:` name on the wire."""
+
+    LOGIN = "login"
+    LOGOUT = "logout"
+    FOLLOW = "follow"
+    UNFOLLOW = "unfollow"
+    POST = "post"
+    POST_DELETED = "post-deleted"
+    SIGN_UP = "sign-up"
+
+
+class NotAnEvent(ValueError):
+    """A Kafka record is not one of ours; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who acted, or who was acted upon, as clients see them."""
+
+    id: int
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`at` is UTC with milliseconds, `2026-11-23T20:15:04.123Z`; `object` depends on the type (DESIGN.md 3)."""
+
+    id: str
+    type: EventType
+    at: str
+    actor: Person
+    object: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is given to Kafka. Headers never reach a client; the value reaches it byte for byte."""
+
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FollowChange:
+    """One turn of a follower/followee pair. The highest `seq` of a pair is the truth, in whatever order they are seen."""
+
+    follower: int
+    followee: int
+    seq: int
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A record as it came out of Kafka, understood just far enough to be delivered; the value stays as it is."""
+
+    partition: int
+    offset: int
+    id: str
+    type: EventType
+    actor: int
+    value: bytes
+    sid: str | None = None
+    change: FollowChange | None = None
+
+
+def is_event_id(text: str) -> bool:
+    """Whether the text is a UUID in the one form we write: lower case with hyphens."""
+    return _UUID.fullmatch(text) is not None
+
+
+def new_event(type: EventType, actor: Person, object: Mapping[str, object], *, now: datetime | None = None) -> Event:
+    """An event with a new id. Ids of one process sort in the order in which they were made (UUIDv7)."""
+    at = (now or datetime.now(UTC)).astimezone(UTC)
+    return Event(str(uuid7()), type, f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z", actor, object)
+
+
+def encode(event: Event) -> bytes:
+    """The JSON that the record carries and that every client receives: UTF-8, one line."""
+    return json.dumps(
+        {
+            "id": event.id,
+            "type": event.type,
+            "at": event.at,
+            "actor": {"id": event.actor.id, "username": event.actor.username},
+            "object": dict(event.object),
+        },
+        ensure_ascii=False,
+        separators=(",", ":"),
+    ).encode()
+
+
+def record_of(event_id: str, type: str, actor_id: int, value: bytes, sid: str | None = None) -> Record:
+    """The Kafka record of an encoded event. `sid`, on a logout, names the session that ended."""
+    headers = (("id", event_id.encode()), ("type", type.encode()), ("v", VERSION))
+    return Record(str(actor_id).encode(), value, headers if sid is None else (*headers, ("sid", sid.encode())))
+
+
+def parse_arrival(
+    partition: int, offset: int, key: bytes | None, value: bytes | None, headers: tuple[tuple[str, bytes], ...]
+) -> Arrival:
+    """The record as an Arrival. Raises NotAnEvent for anything that this version would not have written.
+
+    The value of a follow or unfollow is decoded, for what it changes; of any other only its first byte and line breaks are looked at.
+    """
+    fields = dict(headers)
+    if key is None or not (key.isdigit() and key.isascii()) or not 0 < int(key) < 2**63:
+        raise NotAnEvent(f"key {key!r:.80} is not an author's id")
+    if fields.get("v") != VERSION:
+        raise NotAnEvent(f"header v is {fields.get('v')!r:.80}, expected {VERSION!r}")
+    try:
+        type = EventType(fields.get("type", b"").decode())
+        event_id = fields.get("id", b"").decode()
+        sid = fields["sid"].decode() if "sid" in fields else None
+    except ValueError:
+        raise NotAnEvent(f"header type {fields.get('type')!r:.80} is unknown, or a header is not UTF-8") from None
+    if not is_event_id(event_id):
+        raise NotAnEvent(f"header id {event_id!r:.80} is not a UUID")
+    if value is None or not value.startswith(b"{") or b"\n" in value or b"\r" in value or len(value) > MAX_VALUE_BYTES:
+        raise NotAnEvent("the value is not one line of JSON of at most 64 KiB")
+    actor = int(key)
+    change = _follow_change(type, actor, value) if type in (EventType.FOLLOW, EventType.UNFOLLOW) else None
+    return Arrival(partition, offset, event_id, type, actor, value, sid, change)
+
+
+def decode(value: bytes) -> dict[str, object]:
+    """The value as a mapping, for those that look inside. Raises NotAnEvent if it is not an event's JSON."""
+    try:
+        body = json.loads(value)
+        whole = (
+            isinstance(body["id"], str) and isinstance(body["object"], dict) and isinstance(body["actor"]["id"], int)
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        whole = False
+    if not whole:
+        raise NotAnEvent("the value is not the JSON of an event")
+    return body  # type: ignore[no-any-return]
+
+
+def _follow_change(type: EventType, actor: int, value: bytes) -> FollowChange:
+    object = decode(value)["object"]
+    assert isinstance(object, dict)
+    followee, seq = object.get("id"), object.get("seq")
+    if not (isinstance(followee, int) and isinstance(seq, int) and followee > 0 and seq > 0):
+        raise NotAnEvent("a follow without a followee's id and a seq")
+    return FollowChange(actor, followee, seq, type is EventType.FOLLOW)

@@ -1,0 +1,121 @@
+"""The feed of one reader, page by page: what is warm from Redis, the rest from the archive."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from store import cursor
+from store.archive import Archive, ArchiveUnavailable, open_archive
+from store.cursor import BadCursor, Cursor
+from store.events import is_event_id
+from store.settings import Settings
+from store.timelines import FEED_LENGTH, MOST_FOLLOWERS, Timelines, Unknown, feed_member, open_redis
+
+MAX_LIMIT = 100
+
+
+class FeedUnavailable(Exception):
+    """Neither Redis nor MongoDB can serve this now; trying again in a second or so is right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`items` are events' JSON, newest first; `next` goes on from them; from `cursor` a stream goes on after them."""
+
+    items: list[bytes]
+    next: str | None
+    cursor: str
+
+
+@asynccontextmanager
+async def open_feed(settings: Settings) -> AsyncIterator["Feed"]:
+    """A feed on connections of its own; neither Redis nor MongoDB need be there yet."""
+    async with open_redis(settings) as redis, open_archive(settings) as archive:
+        yield Feed(redis, archive)
+
+
+class Feed:
+    """Reads feeds. A feed is the events of those whom the reader follows now, and the reader's own."""
+
+    def __init__(self, redis: "Redis", archive: Archive) -> None:
+        self._timelines, self._archive = Timelines(redis), archive
+
+    async def page(self, uid: int, before: str | None, limit: int) -> Page:
+        """At most `limit` (1 to 100) events with ids below `before`. Pages don't shift while new events come in.
+
+        Raises BadCursor if `before` is not an event's id, FeedUnavailable if it cannot be read now.
+        """
+        if before is not None and not is_event_id(before):
+            raise BadCursor("`before` is not an event's id: take it from `next` of the page before")
+        if not 1 <= limit <= MAX_LIMIT:
+            raise ValueError(f"limit {limit} is not between 1 and {MAX_LIMIT}")
+        try:
+            place = await self.progress()
+            items = await (self._older(uid, before, limit) if before else self._newest(uid, limit))
+        except ArchiveUnavailable as error:
+            raise FeedUnavailable(str(error)) from error
+        last = items[-1][0] if len(items) == limit else None
+        return Page([body for _, body in items], last, cursor.encode(place.epoch, place.offsets) if place else "")
+
+    async def progress(self) -> Cursor | None:
+        """Up to where pages are complete; None before the storekeeper has ever run. Raises ArchiveUnavailable."""
+        return await self._archive.progress()
+
+    async def following(self, uid: int) -> dict[int, int]:
+        """Whom the user follows, with the `seq` of each follow. Raises FeedUnavailable."""
+        try:
+            return await self._following(uid)
+        except ArchiveUnavailable as error:
+            raise FeedUnavailable(str(error)) from error
+
+    async def followers(self, uid: int) -> list[int]:
+        """Who follows the user; only the first MOST_FOLLOWERS + 1 of them. Raises ArchiveUnavailable."""
+        with suppress(Unknown):
+            return await self._timelines.followers(uid)
+        key = f"followers:{uid}"
+        token = await self._lease(key)
+        found = await self._archive.followers(uid, MOST_FOLLOWERS + 1)
+        await self._fill(key, token, [str(follower).encode() for follower in found])
+        return found
+
+    async def _following(self, uid: int) -> dict[int, int]:
+        with suppress(Unknown):
+            return await self._timelines.following(uid)
+        key = f"following:{uid}"
+        token = await self._lease(key)
+        found = await self._archive.following(uid)
+        await self._fill(key, token, [f"{followee}:{seq}".encode() for followee, seq in found.items()])
+        return found
+
+    async def _newest(self, uid: int, limit: int) -> list[tuple[str, bytes]]:
+        with suppress(Unknown):
+            warm = await self._timelines.feed(uid)
+            large = await self._timelines.large([uid, *await self._following(uid)])
+            return await self._with_large(warm, large, limit)
+        key = f"feed:{uid}"
+        token = await self._lease(key)
+        found = await self._older(uid, None, FEED_LENGTH)
+        await self._fill(key, token, [feed_member(event_id, body) for event_id, body in found])
+        return found[:limit]
+
+    async def _with_large(
+        self, warm: list[tuple[str, bytes]], authors: list[int], limit: int
+    ) -> list[tuple[str, bytes]]:
+        theirs = [(kept.id, kept.value) for kept in await self._archive.newest(authors, None, limit)]
+        return sorted({**dict(warm), **dict(theirs)}.items(), reverse=True)[:limit]
+
+    async def _older(self, uid: int, before: str | None, limit: int) -> list[tuple[str, bytes]]:
+        authors = [uid, *await self._following(uid)]
+        return [(kept.id, kept.value) for kept in await self._archive.newest(authors, before, limit)]
+
+    async def _lease(self, key: str) -> str | None:
+        with suppress(Unknown):
+            return await self._timelines.lease(key)
+        return None
+
+    async def _fill(self, key: str, token: str | None, members: list[bytes]) -> None:
+        if token is not None:
+            with suppress(Unknown):
+                await self._timelines.fill(key, token, members)

@@ -1,0 +1,98 @@
+"""How every process of ours runs: settings or a clear refusal, logs, health, SIGTERM, and death with any of its tasks."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import uvloop
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from quart import Blueprint, Quart, Response
+
+from store.settings import SettingsError
+
+Readiness = Callable[[], Awaitable[dict[str, str]]]
+
+_STOP_TIMEOUT = 10  # seconds for requests that are under way at SIGTERM
+
+
+def main(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Runs the process. Exit code 2 and one clear message if its settings are wrong, 1 if a task of its died."""
+    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr)
+    # aiokafka logs what we report ourselves, once per second, while Kafka is away.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        uvloop.run(run())
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except* Exception as group:
+        for error in _leaves(group):
+            logging.critical("ending, because a task failed: %r", error, exc_info=error)
+        sys.exit(1)
+
+
+async def serve_until_sigterm(app: Quart, bind: str, *tasks: Coroutine[Any, Any, None], drain: Callable[[], Awaitable[None]] | None = None) -> None:
+    """Serves the app beside the tasks. At SIGTERM or SIGINT: drain, then requests end within 10 s, then the tasks are cancelled.
+
+    A task that ends, however it ends, ends everything: a dead background task must not go unseen.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+
+    async def watched(task: Coroutine[Any, Any, None]) -> None:
+        await task
+        raise RuntimeError(f"{task.__qualname__} ended")
+
+    async def stopped() -> None:
+        await stop.wait()
+        if drain is not None:
+            await drain()
+
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(watched(task)) for task in tasks]
+        await serve(app, _config(bind), shutdown_trigger=stopped)
+        for task in running:
+            task.cancel()
+
+
+def health(ready: Readiness) -> Blueprint:
+    """GET /healthz, /readyz and /metrics. `ready` says what is missing: not ready as long as there is anything."""
+    blueprint = Blueprint("health", __name__)
+
+    @blueprint.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @blueprint.get("/readyz")
+    async def readyz() -> tuple[dict[str, object], int]:
+        missing = await ready()
+        return {"ready": not missing, "missing": missing}, 503 if missing else 200
+
+    @blueprint.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+
+    return blueprint
+
+
+def _config(bind: str) -> Config:
+    config = Config()
+    config.bind = [bind]
+    config.backlog = 4096
+    config.graceful_timeout = _STOP_TIMEOUT
+    config.keep_alive_timeout = 75  # longer than the edge keeps an idle connection, so that it never meets a closed one
+    config.h11_max_incomplete_size = 32 * 1024
+    config.errorlog = "-"
+    config.include_server_header = False
+    return config
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
+    return [leaf for error in group.exceptions for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])]
