@@ -119,7 +119,7 @@ def parse_arrival(
 ) -> Arrival:
     """The record as an Arrival. Raises NotAnEvent for anything that this version would not have written.
 
-    The value of a follow or unfollow is decoded, for what it changes; of any other only its first byte and line breaks are looked at.
+    The value of a follow or unfollow is decoded, for what it changes; of others only its first byte and line breaks are looked at.
     """
     fields = dict(headers)
     if key is None or not (key.isdigit() and key.isascii()) or not 0 < int(key) < 2**63:

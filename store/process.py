@@ -30,13 +30,15 @@ def main(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     except SettingsError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    except* Exception as group:
-        for error in _leaves(group):
-            logging.critical("ending, because a task failed: %r", error, exc_info=error)
+    except Exception as error:
+        for leaf in _leaves(error):
+            logging.critical("ending, because a task failed: %r", leaf, exc_info=leaf)
         sys.exit(1)
 
 
-async def serve_until_sigterm(app: Quart, bind: str, *tasks: Coroutine[Any, Any, None], drain: Callable[[], Awaitable[None]] | None = None) -> None:
+async def serve_until_sigterm(
+    app: Quart, bind: str, *tasks: Coroutine[Any, Any, None], drain: Callable[[], Awaitable[None]] | None = None
+) -> None:
     """Serves the app beside the tasks. At SIGTERM or SIGINT: drain, then requests end within 10 s, then the tasks are cancelled.
 
     A task that ends, however it ends, ends everything: a dead background task must not go unseen.
@@ -94,5 +96,7 @@ def _config(bind: str) -> Config:
     return config
 
 
-def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
-    return [leaf for error in group.exceptions for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])]
+def _leaves(error: BaseException) -> list[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
