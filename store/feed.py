@@ -22,9 +22,10 @@ class FeedUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`items` are events' JSON, newest first; `next` goes on from them; from `cursor` a stream goes on after them."""
+    """`items` are events' JSON, newest first, and `ids` theirs; `next` goes on from them, `cursor` is where to go live from."""
 
     items: list[bytes]
+    ids: list[str]
     next: str | None
     cursor: str
 
@@ -57,7 +58,12 @@ class Feed:
         except ArchiveUnavailable as error:
             raise FeedUnavailable(str(error)) from error
         last = items[-1][0] if len(items) == limit else None
-        return Page([body for _, body in items], last, cursor.encode(place.epoch, place.offsets) if place else "")
+        return Page(
+            [body for _, body in items],
+            [event_id for event_id, _ in items],
+            last,
+            cursor.encode(place.epoch, place.offsets) if place else "",
+        )
 
     async def progress(self) -> Cursor | None:
         """Up to where pages are complete; None before the storekeeper has ever run. Raises ArchiveUnavailable."""

@@ -50,7 +50,7 @@ async def serve_until_sigterm(
 
     async def watched(task: Coroutine[Any, Any, None]) -> None:
         await task
-        raise RuntimeError(f"{task.__qualname__} ended")
+        raise RuntimeError("a task that should run for ever has ended")
 
     async def stopped() -> None:
         await stop.wait()

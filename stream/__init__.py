@@ -1,0 +1,1 @@
+"""The way out: open streams, replay and delivery. A node owns nothing durable."""

@@ -1,0 +1,65 @@
+"""A stream node as a whole: everything it opens, closed in reverse."""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+
+from quart import Quart
+
+from store.archive import open_archive
+from store.feed import Feed
+from store.process import health, serve_until_sigterm
+from store.sessions import Sessions
+from store.timelines import open_redis
+from stream.meters import Meters
+from stream.node import Node
+from stream.plain import plain_door
+from stream.settings import StreamSettings
+from stream.tail import follow_log
+
+log = logging.getLogger(__name__)
+
+_SEEN_BY_THE_EDGE = 1.5  # seconds: two failed health checks
+
+
+def create_app(node: Node, meters: Meters) -> Quart:
+    """The plain door and the health routes over a node."""
+    app = Quart(__name__)
+
+    async def ready() -> dict[str, str]:
+        return {
+            name: why for name, why in (("tail", node.missing), ("drain", "ending" if node.draining else "")) if why
+        }
+
+    app.register_blueprint(health(ready))
+    app.register_blueprint(plain_door(node, meters))
+    return app
+
+
+async def run() -> None:
+    """Runs a node until SIGTERM."""
+    settings = StreamSettings.read()
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(open_redis(settings))
+        archive = await stack.enter_async_context(open_archive(settings))
+        node = Node(settings, Feed(redis, archive), archive, Sessions(redis))
+        meters = Meters(node)
+
+        async def drain() -> None:
+            await drained(node)
+
+        await serve_until_sigterm(create_app(node, meters), settings.stream_bind, follow_log(node, meters), drain=drain)
+
+
+async def drained(node: Node) -> None:
+    """Not ready first, so that the edge sends nobody else; then the streams end evenly over DRAIN seconds."""
+    node.draining = True
+    if node.hub is None or not len(node.hub):
+        return
+    await asyncio.sleep(_SEEN_BY_THE_EDGE)
+    streams = list(node.hub)
+    log.info("ending %d streams over %d s", len(streams), node.settings.drain)
+    for number, stream in enumerate(streams):
+        node.hub.end(stream, "drain")
+        if number % 50 == 49:
+            await asyncio.sleep(node.settings.drain * 50 / len(streams))

@@ -1,0 +1,53 @@
+"""A frame: what a client reads in one piece, in the form of either transport."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class Frame:
+    """One event as SSE bytes or as a WebSocket text, each encoded once, when it is first asked for, and then shared."""
+
+    __slots__ = ("_sse", "_ws", "data", "event", "id", "retry")
+
+    def __init__(self, event: str, data: bytes, id: str | None = None, retry: int | None = None) -> None:
+        """`data` is JSON in one line; `id` is the cursor a client has after this frame, None to leave it where it is.
+
+        `retry`, in milliseconds, tells an EventSource how long to wait before it comes back.
+        """
+        self.event, self.data, self.id, self.retry = event, data, id, retry
+        self._sse: bytes | None = None
+        self._ws: str | None = None
+
+    @property
+    def sse(self) -> bytes:
+        """As Server-Sent Events write it (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+        if self._sse is None:
+            head = "" if self.retry is None else f"retry: {self.retry}\n"
+            head += f"event: {self.event}\n" if self.id is None else f"id: {self.id}\nevent: {self.event}\n"
+            self._sse = head.encode() + b"data: " + self.data + b"\n\n"
+        return self._sse
+
+    @property
+    def ws(self) -> str:
+        """As the text of a WebSocket message: {"event", "id", "data"}."""
+        if self._ws is None:
+            head = f'{{"event":"{self.event}",' + ("" if self.id is None else f'"id":"{self.id}",')
+            self._ws = head + '"data":' + self.data.decode() + "}"
+        return self._ws
+
+
+def frame(event: str, fields: Mapping[str, Any], id: str | None = None, retry: int | None = None) -> Frame:
+    """A frame of our own making (hello, gap, snapshot, heartbeat)."""
+    return Frame(event, json.dumps(fields, separators=(",", ":")).encode(), id, retry)
+
+
+def bye(reason: str, retry: int) -> Frame:
+    """The last frame of a stream; come back after `retry` milliseconds, or do what the reason asks for first."""
+    return frame("bye", {"reason": reason, "retry": retry}, retry=retry)
+
+
+def snapshot(items: Sequence[bytes], before: str | None, id: str) -> Frame:
+    """The newest events of a feed, newest first; `before` asks the API for those older than them."""
+    data = b'{"items":[' + b",".join(items) + b'],"next":' + json.dumps(before).encode() + b"}"
+    return Frame("snapshot", data, id)

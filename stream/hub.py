@@ -1,0 +1,122 @@
+"""The hub: who is to be told of whose events on this node."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from store.events import EventType, FollowChange
+from stream.ring import Entry, Ring
+
+
+@dataclass(eq=False, slots=True)
+class Stream:
+    """One open stream: a place in the ring and a set of authors. Which door it came through is not known here.
+
+    `place` is the seq from which on entries may not have been delivered; None when it is live, which is to say at the head.
+    `past`, while it is there, are the offsets of the cursor that the stream came with: what is below them has been delivered, even
+    if it stands behind `place` on this node. `repeats` are the ids of events that a snapshot has shown already.
+    """
+
+    uid: int
+    sid: str
+    expires_at: int
+    wake: Callable[[], None]
+    place: int | None = 0
+    past: tuple[int, ...] | None = None
+    repeats: frozenset[str] = frozenset()
+    follows: dict[int, int] = field(default_factory=dict)
+    end: str | None = None
+
+    @property
+    def authors(self) -> Iterable[int]:
+        """Whose events this stream is told of: those whom its user follows now, and the user."""
+        return (self.uid, *self.follows)
+
+
+class Hub:
+    """The index from authors to streams. `deliver` costs what the event's readers cost, whoever else is here."""
+
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
+        self._by_author: defaultdict[int, set[Stream]] = defaultdict(set)
+        self._by_user: defaultdict[int, set[Stream]] = defaultdict(set)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_user.values()))
+
+    def __iter__(self) -> Iterator[Stream]:
+        return (stream for streams in list(self._by_user.values()) for stream in list(streams))
+
+    def streams_of(self, uid: int) -> int:
+        """How many streams the user has open here."""
+        return len(self._by_user.get(uid, ()))
+
+    def add(self, stream: Stream) -> None:
+        """Makes the stream known; it is told of nobody yet. From now on it sees every change of what its user follows."""
+        self._by_user[stream.uid].add(stream)
+
+    def subscribe(self, stream: Stream, follows: Mapping[int, int]) -> None:
+        """Tells the stream of these followees (each with the follow's seq) and of the user, and of newer changes in the ring."""
+        stream.follows = dict(follows)
+        for entry in self._ring.of_authors({stream.uid}, self._ring.oldest):
+            if entry.arrival.change:
+                _apply(stream.follows, entry.arrival.change)
+        for author in stream.authors:
+            self._by_author[author].add(stream)
+
+    def remove(self, stream: Stream) -> None:
+        """Forgets the stream."""
+        for author in stream.authors:
+            _discard(self._by_author, author, stream)
+        _discard(self._by_user, stream.uid, stream)
+
+    def deliver(self, entries: Iterable[Entry]) -> None:
+        """Tells of new entries, in the ring's order: live streams get their place, behind ones come to it by themselves."""
+        for entry in entries:
+            arrival = entry.arrival
+            if arrival.change:
+                self._change(arrival.change)
+            for stream in self._by_author.get(arrival.actor, ()):
+                if stream.place is None:
+                    stream.place = entry.seq
+                    stream.wake()
+            if arrival.type is EventType.LOGOUT and arrival.sid:
+                self.end_session(arrival.actor, arrival.sid)
+
+    def end_session(self, uid: int, sid: str) -> None:
+        """Ends the session's streams here, each after what is to be delivered before."""
+        for stream in self._by_user.get(uid, ()):
+            if stream.sid == sid:
+                self.end(stream, "signed-out")
+
+    def end(self, stream: Stream, reason: str) -> None:
+        """Ends the stream; the first reason counts."""
+        stream.end = stream.end or reason
+        stream.wake()
+
+    def _change(self, change: FollowChange) -> None:
+        for stream in self._by_user.get(change.follower, ()):
+            had = change.followee in stream.follows
+            _apply(stream.follows, change)
+            has = change.followee in stream.follows
+            if has and not had:
+                self._by_author[change.followee].add(stream)
+            elif had and not has and change.followee != stream.uid:
+                _discard(self._by_author, change.followee, stream)
+
+
+def _apply(follows: dict[int, int], change: FollowChange) -> None:
+    """The change, unless a newer one of the pair is known."""
+    if change.seq >= follows.get(change.followee, 0):
+        if change.on:
+            follows[change.followee] = change.seq
+        else:
+            follows.pop(change.followee, None)
+
+
+def _discard(index: defaultdict[int, set[Stream]], key: int, stream: Stream) -> None:
+    streams = index.get(key)
+    if streams is not None:
+        streams.discard(stream)
+        if not streams:
+            del index[key]

@@ -1,0 +1,56 @@
+"""Replay: what a stream has still to get out of the ring, with ids that are exact at every frame."""
+
+from collections.abc import Sequence
+
+from store import cursor
+from stream.frames import Frame
+from stream.hub import Stream
+from stream.ring import Ring
+
+
+def place_at(stream: Stream, ring: Ring, offsets: Sequence[int]) -> None:
+    """Puts the stream where a client with these offsets left off. The ring must reach them."""
+    stream.place = ring.seq_from(offsets)
+    stream.past = tuple(offsets)
+
+
+def take(stream: Stream, ring: Ring, max_bytes: int) -> list[Frame]:
+    """The stream's next frames, at most about `max_bytes` of them, in order; its place goes on behind them.
+
+    With nothing left it is live: its place is None, and a later event sets it. Never a frame twice, never an id that goes back.
+    """
+    if stream.place is None:
+        return []
+    frames, size = [], 0
+    for entry in ring.of_authors(set(stream.authors), stream.place):
+        stream.place = entry.seq + 1
+        arrival = entry.arrival
+        if stream.past is not None and arrival.offset < stream.past[arrival.partition]:
+            continue
+        if arrival.id in stream.repeats:
+            continue
+        frames.append(_frame(entry.frame, stream))
+        size += len(arrival.value)
+        if size >= max_bytes:
+            return frames
+    if stream.past is not None and all(map(int.__ge__, ring.next, stream.past)):
+        stream.past = None  # the node has come as far as the one before it: from here on the shared frames are right
+    stream.repeats = frozenset()
+    stream.place = None
+    return frames
+
+
+def here(stream: Stream, ring: Ring) -> str:
+    """The cursor of a stream that is live."""
+    return ring.cursor(stream.past)
+
+
+def _frame(shared: Frame, stream: Stream) -> Frame:
+    """The shared frame, unless the stream came from a node that had seen more of some partition."""
+    if stream.past is None:
+        return shared
+    assert shared.id is not None
+    at = cursor.decode(shared.id)
+    if at.covers(stream.past):
+        return shared
+    return Frame(shared.event, shared.data, cursor.encode(at.epoch, map(max, at.offsets, stream.past)))
