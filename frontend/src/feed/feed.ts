@@ -70,7 +70,7 @@ export class Feed {
 
   #open(): void {
     this.#drop();
-    this.#tell({ phase: "connecting" });
+    this.#on.onState?.({ phase: "connecting" });
     const listener = {
       frame: (frame: Frame) => this.#frame(frame),
       interrupted: () => this.#interrupted(),
@@ -107,7 +107,7 @@ export class Feed {
     this.#live = true;
     this.#silences = 0;
     this.#quiet = (Number(heartbeat) || 15) * 1_000 * MISSED_HEARTBEATS;
-    this.#tell({ phase: "live", by: this.#by, node: String(node ?? ""), resumed: resumed === true });
+    this.#on.onState?.({ phase: "live", by: this.#by, node: String(node ?? ""), resumed: resumed === true });
   }
 
   #snapshot({ items = [], next = null }: Snapshot): void {
@@ -135,7 +135,7 @@ export class Feed {
   #interrupted(): void {
     this.#live = false;
     this.#silences = 0; // an end is an answer: nothing holds the messages back
-    this.#tell({ phase: "connecting" });
+    this.#on.onState?.({ phase: "connecting" });
     this.#wait(BROWSER_RETRY_WITHIN, () => this.#retry("silent", this.#backoff()));
   }
 
@@ -155,18 +155,18 @@ export class Feed {
 
   async #renew(): Promise<void> {
     this.#drop();
-    this.#tell({ phase: "connecting" });
+    this.#on.onState?.({ phase: "connecting" });
     const renewal = await this.#on.renew();
     if (this.#ended) return;
     if (renewal === "denied") return this.#end("signed-out");
-    if (renewal === "renewed" && this.#failures++ === 0) return this.#open();
-    this.#retry("refused", this.#backoff());
+    const ms = this.#backoff();
+    this.#retry("refused", renewal === "renewed" && this.#failures === 1 ? 0 : ms);
   }
 
   #retry(reason: string, ms: number): void {
     this.#drop();
     if (ms === 0) return this.#open();
-    this.#tell({ phase: "waiting", ms, reason });
+    this.#on.onState?.({ phase: "waiting", ms, reason });
     this.#wait(ms, () => this.#open());
   }
 
@@ -191,10 +191,6 @@ export class Feed {
     if (this.#ended) return;
     this.#ended = true;
     this.#drop();
-    this.#tell({ phase: "ended", reason });
-  }
-
-  #tell(state: State): void {
-    this.#on.onState?.(state);
+    this.#on.onState?.({ phase: "ended", reason });
   }
 }

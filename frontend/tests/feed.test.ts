@@ -1,0 +1,311 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+import type { FeedEvent, Snapshot } from "../src/feed/events";
+import { Feed, type Renewal, type State } from "../src/feed/feed";
+import { FakeEventSource, FakeWebSocket, install, uninstall } from "./server";
+
+const HELLO = { node: "stream-1", userId: 4, resumed: false, heartbeat: 15 };
+
+function post(id: string): FeedEvent {
+  return { id, type: "post", at: "2026-11-23T20:15:04.123Z", actor: { id: 4, username: "ann" }, object: { id: 1, text: id } };
+}
+
+/** A feed and everything it has told the page. */
+function open(renewal: Renewal = "renewed") {
+  const told = { events: [] as string[], snapshots: [] as string[][], gaps: [] as string[], states: [] as State[] };
+  const renew = vi.fn(() => Promise.resolve(renewal));
+  const feed = new Feed("/v1/stream", {
+    onEvent: (event) => told.events.push(event.id),
+    onSnapshot: (snapshot: Snapshot) => told.snapshots.push(snapshot.items.map((event) => event.id)),
+    onGap: (gap) => told.gaps.push(gap.reason),
+    onState: (state) => told.states.push(state),
+    renew,
+  });
+  return { feed, renew, ...told };
+}
+
+/** The stream opened last. */
+function source(): FakeEventSource {
+  return FakeEventSource.all.at(-1) as FakeEventSource;
+}
+
+function socket(): FakeWebSocket {
+  return FakeWebSocket.all.at(-1) as FakeWebSocket;
+}
+
+const opened = () => FakeEventSource.all.length;
+const cursorOf = (url: string) => new URL(url).searchParams.get("cursor");
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+/** Refuses the stream opened last, and lets the wait for the next one pass. */
+async function refuse(states: State[]): Promise<void> {
+  source().refuse();
+  await pass(0);
+  const state = states.at(-1);
+  if (state?.phase === "waiting") await pass(state.ms);
+}
+
+beforeEach(install);
+afterEach(uninstall);
+
+describe("while all is well", () => {
+  test("the first connection has no cursor, and a snapshot comes before events", () => {
+    const { events, snapshots, states } = open();
+    source().say("hello", HELLO);
+    source().say("snapshot", { items: [post("a")], next: null }, "c1");
+    source().say("post", post("b"), "c2");
+
+    expect(source().url).toBe("https://feed.example/v1/stream");
+    expect(snapshots).toEqual([["a"]]);
+    expect(events).toEqual(["b"]);
+    expect(states.at(-1)).toEqual({ phase: "live", by: "sse", node: "stream-1", resumed: false });
+  });
+
+  test("the cursor is the id of the last message, heartbeats among them", () => {
+    const { feed } = open();
+    source().say("hello", HELLO);
+    source().say("post", post("a"), "c1");
+    source().say("heartbeat", { at: "…" }, "c2");
+
+    expect(feed.cursor).toBe("c2");
+  });
+
+  test("an event that came before is dropped", () => {
+    const { events } = open();
+    source().say("hello", HELLO);
+    source().say("snapshot", { items: [post("a")], next: null }, "c1");
+    for (const id of ["a", "b", "b", "c"]) source().say("post", post(id), "c2");
+
+    expect(events).toEqual(["b", "c"]);
+  });
+
+  test("what no snapshot holds is shown again although it came before", () => {
+    const { events } = open();
+    source().say("hello", HELLO);
+    source().say("post", post("a"), "c1");
+    source().say("gap", { reason: "too-old" });
+    source().say("snapshot", { items: [], next: null }, "c0");
+    source().say("post", post("a"), "c1");
+
+    expect(events).toEqual(["a", "a"]);
+  });
+
+  test("a message that is no JSON, or no event, is passed over", () => {
+    const { events, states } = open();
+    source().say("hello", HELLO);
+    source().say("post", "{not json", "c1");
+    source().say("post", "null", "c2");
+    source().say("post", post("a"), "c3");
+
+    expect(events).toEqual(["a"]);
+    expect(states.at(-1)?.phase).toBe("live");
+  });
+
+  test("a gap is told before the snapshot that mends it", () => {
+    const { gaps, snapshots } = open();
+    source().say("hello", HELLO);
+    source().say("gap", { reason: "too-old" });
+    expect(gaps).toEqual(["too-old"]);
+    source().say("snapshot", { items: [post("z")], next: null }, "c9");
+
+    expect(snapshots).toEqual([["z"]]);
+  });
+});
+
+describe("when a stream breaks", () => {
+  test("the browser comes back by itself, and no second stream is opened beside it", async () => {
+    const { states } = open();
+    source().say("hello", HELLO);
+    source().break();
+    await pass(10_000);
+    expect(states.at(-1)).toEqual({ phase: "connecting" });
+    source().say("hello", { ...HELLO, resumed: true });
+
+    expect(opened()).toBe(1);
+    expect(states.at(-1)).toMatchObject({ phase: "live", resumed: true });
+  });
+
+  test("a browser that does not come back is replaced", async () => {
+    open();
+    source().say("hello", HELLO);
+    source().say("post", post("a"), "c1");
+    source().break();
+    await pass(17_000);
+
+    expect(opened()).toBe(2);
+    expect(cursorOf(source().url)).toBe("c1");
+  });
+
+  test("silence of two and a half heartbeats reconnects with the cursor, and not a moment before", async () => {
+    open();
+    source().say("hello", { ...HELLO, heartbeat: 4 });
+    source().say("post", post("a"), "c1");
+    await pass(9_900);
+    expect(opened()).toBe(1);
+    await pass(200);
+
+    expect(opened()).toBe(2);
+    expect(cursorOf(source().url)).toBe("c1");
+    expect(FakeEventSource.all[0]?.readyState).toBe(FakeEventSource.CLOSED);
+  });
+
+  test("heartbeats keep a quiet stream open", async () => {
+    open();
+    source().say("hello", HELLO);
+    for (let n = 0; n < 20; n++) {
+      await pass(15_000);
+      source().say("heartbeat", { at: "…" }, `c${n}`);
+    }
+
+    expect(opened()).toBe(1);
+  });
+});
+
+describe("when a stream is refused", () => {
+  test("a new token is asked for first, and opens a new stream at once", async () => {
+    const { renew } = open();
+    source().refuse();
+    await pass(0);
+
+    expect(renew).toHaveBeenCalledOnce();
+    expect(opened()).toBe(2);
+  });
+
+  test("it backs off further each time, with jitter, and asks for a token only now and then", async () => {
+    const { renew, states } = open();
+    for (let n = 0; n < 7; n++) {
+      await refuse(states);
+    }
+
+    const waits = states.flatMap((state) => (state.phase === "waiting" ? [state.ms] : []));
+    expect(waits).toEqual([1_100, 2_100, 4_100, 8_100, 15_100, 15_100]); // half of 2, 4, 8, 16, 30 s: the fake dice
+    expect(renew).toHaveBeenCalledTimes(2);
+  });
+
+  test("the wait stays within its ceiling however often it fails", async () => {
+    const { states } = open("unreachable");
+    vi.mocked(Math.random).mockReturnValue(1);
+    for (let n = 0; n < 40; n++) {
+      await refuse(states);
+    }
+
+    const waits = states.flatMap((state) => (state.phase === "waiting" ? [state.ms] : []));
+    expect(waits.length).toBe(40);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(30_100);
+  });
+
+  test("a session that is over ends the feed", async () => {
+    const { states } = open("denied");
+    source().refuse();
+    await pass(120_000);
+
+    expect(states.at(-1)).toEqual({ phase: "ended", reason: "signed-out" });
+    expect(opened()).toBe(1);
+  });
+
+  test("an unreachable server does not end it", async () => {
+    const { states } = open("unreachable");
+    source().refuse();
+    await pass(2_000);
+    expect(opened()).toBe(2);
+    source().say("hello", HELLO);
+
+    expect(states.at(-1)?.phase).toBe("live");
+  });
+});
+
+describe("when the server says bye", () => {
+  test("expired: a new token, then back with the cursor", async () => {
+    const { renew } = open();
+    source().say("hello", HELLO);
+    source().say("post", post("a"), "c1");
+    source().say("bye", { reason: "expired", retry: 3000 });
+    await pass(0);
+
+    expect(renew).toHaveBeenCalledOnce();
+    expect(cursorOf(source().url)).toBe("c1");
+  });
+
+  test("signed-out: for good", async () => {
+    const { renew, states } = open();
+    source().say("hello", HELLO);
+    source().say("bye", { reason: "signed-out", retry: 3000 });
+    await pass(120_000);
+
+    expect(states.at(-1)).toEqual({ phase: "ended", reason: "signed-out" });
+    expect([opened(), renew.mock.calls.length]).toEqual([1, 0]);
+  });
+
+  test.each(["drain", "rotate", "slow", "too-many"])("%s: back after the time it asked for, and some jitter", async (reason) => {
+    open();
+    source().say("hello", HELLO);
+    source().say("bye", { reason, retry: 4000 });
+    await pass(4_900);
+    expect(opened()).toBe(1);
+    await pass(200);
+
+    expect(opened()).toBe(2);
+  });
+});
+
+describe("when a proxy holds SSE back", () => {
+  test("the second time without hello it takes WebSocket, with the cookie and the cursor", async () => {
+    const { events, states, feed } = open();
+    await pass(5_000);
+    expect([opened(), FakeWebSocket.all.length]).toEqual([2, 0]);
+    await pass(5_000);
+    await pass(2_000);
+    socket().say("hello", HELLO);
+    socket().say("post", post("a"), "c1");
+
+    expect([socket().url, socket().protocols]).toEqual(["wss://feed.example/v1/ws", ["feed.v1"]]);
+    expect(states.at(-1)).toMatchObject({ phase: "live", by: "ws" });
+    expect(events).toEqual(["a"]);
+    expect(feed.cursor).toBe("c1");
+    expect(FakeEventSource.all.every((one) => one.readyState === FakeEventSource.CLOSED)).toBe(true);
+  });
+
+  test("a WebSocket that breaks is opened again as one, with the cursor", async () => {
+    open();
+    await pass(12_000);
+    socket().say("hello", HELLO);
+    socket().say("post", post("a"), "c1");
+    socket().close();
+    await pass(3_000);
+
+    expect([opened(), FakeWebSocket.all.length]).toEqual([2, 2]);
+    expect(cursorOf(socket().url)).toBe("c1");
+  });
+
+  test("where WebSocket is refused too, it starts again with SSE", async () => {
+    open();
+    await pass(12_000);
+    socket().close();
+    await pass(10_000);
+
+    expect(opened()).toBeGreaterThan(2);
+  });
+});
+
+describe("after close", () => {
+  test("nothing is opened and nothing is told any more", async () => {
+    const { feed, events, states } = open();
+    source().say("hello", HELLO);
+    feed.close();
+    source().say("post", post("a"), "c1");
+    await pass(600_000);
+
+    expect(opened()).toBe(1);
+    expect(events).toEqual([]);
+    expect(states.at(-1)).toEqual({ phase: "ended", reason: "closed" });
+  });
+
+  test("a token that arrives late opens nothing", async () => {
+    const { feed } = open();
+    source().refuse();
+    feed.close();
+    await pass(60_000);
+
+    expect(opened()).toBe(1);
+  });
+});
