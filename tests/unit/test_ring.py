@@ -1,0 +1,90 @@
+"""The ring keeps the recent past complete, in order, and bounded."""
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from store import cursor
+from stream.ring import Ring
+from tests.unit.logs import EPOCH, Log, ModelNode, arrival
+
+
+def filled(authors: list[int], seed: int = 1, **bounds: float) -> tuple[Log, ModelNode]:
+    log = Log()
+    for author in authors:
+        log.append(author)
+    node = ModelNode(log, Random(seed), **bounds)  # type: ignore[arg-type]
+    node.read()
+    return log, node
+
+
+@given(st.lists(st.integers(1, 200), max_size=300), st.sets(st.integers(1, 200), max_size=150), st.integers(0, 300))
+def test_the_index_finds_what_a_look_at_every_entry_finds(authors: list[int], wanted: set[int], start: int) -> None:
+    _, node = filled(authors)
+    every = [node.ring[seq] for seq in range(len(authors))]
+
+    found = list(node.ring.of_authors(wanted, start))
+
+    assert found == [entry for entry in every[start:] if entry.arrival.actor in wanted]
+
+
+def test_every_entry_carries_the_cursor_of_those_who_have_had_everything_up_to_it() -> None:
+    _, node = filled([1, 2, 3, 4, 5, 6, 1, 2])
+    seen = [0, 0, 0]
+
+    for seq in range(8):
+        entry = node.ring[seq]
+        seen[entry.arrival.partition] = entry.arrival.offset + 1
+        assert entry.frame.id == cursor.encode(EPOCH, seen)
+
+
+def test_the_oldest_go_when_there_are_too_many_bytes_and_the_floor_tells_so() -> None:
+    log, node = filled([3] * 100, max_bytes=2000)
+
+    assert node.ring.bytes <= 2000
+    assert node.ring.floor[0] == 100 - len(node.ring) > 0
+    assert node.ring.reaches([node.ring.floor[0], 0, 0])
+    assert not node.ring.reaches([node.ring.floor[0] - 1, 0, 0])
+    assert len(log.records[0]) == 100
+
+
+def test_the_oldest_go_when_they_are_too_old_even_when_nothing_new_comes() -> None:
+    _, node = filled([1, 2, 3], seconds=10)
+
+    node.ring.expire(9.9)
+    assert len(node.ring) == 3
+    node.ring.expire(10.1)
+    assert len(node.ring) == 0
+    assert node.ring.floor == [1, 1, 1]
+
+
+def test_a_ring_that_has_dropped_thousands_holds_no_trace_of_them() -> None:
+    _, node = filled(list(range(1, 5001)), max_bytes=3000)
+
+    assert len(node.ring._entries) < 2500
+    assert len(node.ring._by_author) == len(node.ring)
+    newest = node.ring[node.ring.head - 1]
+    assert list(node.ring.of_authors({newest.arrival.actor}, 0)) == [newest]
+
+
+def test_a_record_read_twice_is_there_once() -> None:
+    ring = Ring(EPOCH, [0], seconds=10, max_bytes=10**6)
+    first = arrival(0, 0, 7)
+
+    assert ring.append(first, 0) is not None
+    assert ring.append(first, 0) is None
+    assert len(ring) == 1
+
+
+@given(st.lists(st.integers(1, 30), max_size=80), st.integers(0, 1000), st.data())
+def test_behind_the_place_of_a_cursor_stands_everything_that_it_lacks(
+    authors: list[int], seed: int, data: st.DataObject
+) -> None:
+    log, node = filled(authors, seed)
+    offsets = [data.draw(st.integers(0, len(records))) for records in log.records]
+
+    place = node.ring.seq_from(offsets)
+
+    before = {(e.arrival.partition, e.arrival.offset) for e in map(node.ring.__getitem__, range(place))}
+    assert all(offset < offsets[partition] for partition, offset in before)
