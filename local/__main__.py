@@ -1,0 +1,102 @@
+"""`python -m local`: the whole system on this machine."""
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from local import commands, daemon
+from local.install_mongo import build_rust
+from local.install_page import ensure_page
+from local.install_steps import InstallError, PersonNeeded
+from local.place import Place
+from local.plan import PROCESSES, specs
+from local.ports import NoPort
+from local.process import tail_of
+from local.site import Site
+
+_LOG_LINES = 20
+
+
+def main() -> int:
+    chosen = _parser().parse_args()
+    place = Place.at(chosen.dir)
+    try:
+        return _run(chosen, place)
+    except PersonNeeded as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (InstallError, NoPort, daemon.AlreadyRunning) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(chosen: argparse.Namespace, place: Place) -> int:
+    match chosen.command:
+        case "up":
+            return asyncio.run(commands.up(place))
+        case "down":
+            return asyncio.run(commands.down(place))
+        case "reset":
+            return asyncio.run(commands.reset(place))
+        case "status":
+            return asyncio.run(commands.status(place, as_json=chosen.json))
+        case "start" | "stop":
+            return asyncio.run(commands.act(place, chosen.command, chosen.name))
+        case "logs":
+            return _logs(place, chosen.name, follow=chosen.follow)
+        case "install":
+            return _install(place, chosen.what)
+        case _:
+            asyncio.run(daemon.supervise(Site.at(place, chosen.front, chosen.stats)))
+            return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument("--dir", type=Path, help="where its data lives (else LOCAL_DIR, else .local)")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("up", help="install what is missing, start everything, print the address")
+    commands.add_parser("down", help="end everything")
+    commands.add_parser("reset", help="end everything and delete the data")
+    commands.add_parser("status", help="every process").add_argument("--json", action="store_true")
+    logs = commands.add_parser("logs", help="the last lines of every log, or of one")
+    logs.add_argument("name", nargs="?", choices=[*PROCESSES, "supervisor"], metavar="NAME")
+    logs.add_argument("-f", "--follow", action="store_true", help="and what comes after")
+    for verb in ("start", "stop"):
+        commands.add_parser(verb, help=f"{verb} one process").add_argument("name", choices=PROCESSES, metavar="NAME")
+    install = commands.add_parser("install", help="only install what is missing; `mongo-rs` builds the faster MongoDB")
+    install.add_argument("what", nargs="?", choices=["mongo-rs"])
+    supervise = commands.add_parser("supervise")  # what `up` starts
+    supervise.add_argument("front", type=int)
+    supervise.add_argument("stats", type=int)
+    return parser
+
+
+def _logs(place: Place, name: str | None, *, follow: bool) -> int:
+    names = [name] if name else [*PROCESSES, "supervisor"]
+    if follow:
+        os.execvp("tail", ["tail", "-n", str(_LOG_LINES), "-F", *(str(place.log(one)) for one in names)])  # noqa: S606
+    for one in names:
+        print(f"{one}: {place.log(one)}\n{tail_of(place.log(one), _LOG_LINES)}")
+    return 0
+
+
+def _install(place: Place, what: str | None) -> int:
+    if what == "mongo-rs":
+        print(
+            f"  mongo          {build_rust(place.software)}: used from the next start on (an empty database: `reset` first)"
+        )
+        return 0
+    site = Site.at(place)
+    specs(site)
+    ensure_page(place.software, site.project / "frontend")
+    print(f"everything is installed; what Debian has not is in {place.software}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

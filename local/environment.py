@@ -1,0 +1,42 @@
+"""The environment of our own processes: where the servers are, and what is secret."""
+
+import shlex
+
+from local import mysql
+from local.keys import write_private
+from local.site import API_NODES, STREAM_NODES, Site
+
+
+def shared(site: Site) -> dict[str, str]:
+    """What every process of ours, and a test or a person at a shell, needs to find the rest."""
+    return {
+        "KAFKA_SERVERS": site.at_port("kafka-1"),
+        "MONGO_URL": f"mongodb://{site.at_port('mongo')}/?directConnection=true",
+        "REDIS_URL": f"redis://{site.at_port('redis')}/0",
+        "MYSQL_PRIMARY": mysql.dsn(site, "mysql-primary"),
+        "MYSQL_REPLICA": mysql.dsn(site, "mysql-replica"),
+        "TOKEN_ISSUER": "stickyfeed",
+        "TOKEN_AUDIENCE": "stickyfeed",
+        "TOKEN_KEYS": str(site.place.keys / "public"),
+        "TOKEN_SIGNING_KEY": str(site.signing_key),
+        "EDGE_SECRET": site.secrets["edge-secret"],
+        "FRONTEND_DIR": str(site.project / "frontend" / "dist"),
+        "COOKIE_SECURE": "false",
+    }
+
+
+def of_edge(site: Site) -> dict[str, str]:
+    """What HAProxy's configuration reads besides."""
+    nodes = {name.upper().replace("-", "_"): site.at_port(name) for name in (*API_NODES, *STREAM_NODES)}
+    return {
+        "EDGE_BIND": ",".join(site.front_binds),
+        "STATS_BIND": f"127.0.0.1:{site.stats}",
+        "ADMIN_SOCKET": str(site.place.sockets / "haproxy.sock"),
+        **nodes,
+    }
+
+
+def write(site: Site) -> None:
+    """Leaves it all in `<directory>/env`, so that `set -a; . .local/env` lets a person run one process by hand."""
+    lines = [f"{name}={shlex.quote(value)}" for name, value in {**shared(site), **of_edge(site)}.items()]
+    write_private(site.place.environment, "\n".join(["# written at every start", *lines, ""]))

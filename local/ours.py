@@ -1,0 +1,48 @@
+"""Our own processes: two api, two stream nodes, one storekeeper."""
+
+import sys
+
+import httpx
+
+from local import environment
+from local.site import Site
+from local.spec import Spec
+
+_SERVERS = ("kafka-1", "mongo", "redis")
+
+
+def api(site: Site, name: str) -> Spec:
+    return _spec(
+        site, name, "api", {"API_BIND": site.at_port(name)}, after=("mysql-primary", "mysql-replica", *_SERVERS)
+    )
+
+
+def stream(site: Site, name: str) -> Spec:
+    settings = {"STREAM_BIND": site.at_port(name), "NODE_NAME": name}
+    return _spec(site, name, "stream", settings, after=(*_SERVERS, "storekeeper-1"))
+
+
+def storekeeper(site: Site, name: str) -> Spec:
+    return _spec(site, name, "store", {"STOREKEEPER_BIND": site.at_port(name)}, after=_SERVERS)
+
+
+def _spec(site: Site, name: str, package: str, settings: dict[str, str], after: tuple[str, ...]) -> Spec:
+    address = f"http://{site.at_port(name)}"
+
+    async def ready() -> None:
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            answer = await client.get(f"{address}/readyz")
+        if answer.status_code != 200:
+            raise RuntimeError(f"/readyz answers {answer.status_code}: {answer.text[:300]}")
+
+    return Spec(
+        name=name,
+        command=(sys.executable, "-m", package),
+        cwd=str(site.project),
+        environment={**environment.shared(site), **settings, "PYTHONUNBUFFERED": "1"},
+        offers={**environment.shared(site), **settings},
+        addresses=(address,),
+        ready=ready,
+        after=after,
+        stop_within=20,
+    )

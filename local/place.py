@@ -1,0 +1,66 @@
+"""Where everything lives: one directory for a system's data, one for the software that all systems share."""
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+# A Unix socket's path has room for 107 bytes; the longest name below is 18 with its slash.
+_MAX_SOCKET_DIRECTORY = 107 - 18
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The directory of one system. Two systems in two places never meet."""
+
+    directory: Path
+    software: Path
+
+    @classmethod
+    def at(cls, directory: Path | str | None = None) -> "Place":
+        """`directory`, else LOCAL_DIR, else `.local` in the project; software from LOCAL_SOFTWARE, else `.local/software`."""
+        chosen = Path(directory or os.environ.get("LOCAL_DIR") or PROJECT / ".local")
+        software = Path(os.environ.get("LOCAL_SOFTWARE") or PROJECT / ".local" / "software")
+        return cls(chosen.absolute(), software.absolute())
+
+    def prepare(self) -> None:
+        """Makes the directories; those that hold secrets or sockets are for the owner alone."""
+        for path in (self.data, self.logs, self.keys / "public", self.software):
+            path.mkdir(parents=True, exist_ok=True)
+        for path in (self.secrets, self.keys / "private", self.sockets):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    @property
+    def data(self) -> Path:
+        return self.directory / "data"
+
+    @property
+    def logs(self) -> Path:
+        return self.directory / "logs"
+
+    @property
+    def secrets(self) -> Path:
+        return self.directory / "secrets"
+
+    @property
+    def keys(self) -> Path:
+        return self.directory / "keys"
+
+    @property
+    def sockets(self) -> Path:
+        """In the directory, or in the machine's temporary one where the path would be too long for a socket."""
+        inside = self.directory / "sockets"
+        if len(os.fsencode(inside)) <= _MAX_SOCKET_DIRECTORY:
+            return inside
+        name = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"stickyfeed-{os.getuid()}-{name}"
+
+    @property
+    def environment(self) -> Path:
+        return self.directory / "env"
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"

@@ -1,0 +1,46 @@
+"""Which processes make up a system."""
+
+from collections.abc import Callable, Iterable
+
+from local import edge, kafka, mongo, mysql, ours, redis
+from local.site import Site
+from local.spec import Spec
+
+# In the order in which `status` shows them.
+PROCESSES: dict[str, Callable[[Site, str], Spec]] = {
+    "kafka-1": kafka.spec,
+    "mongo": mongo.spec,
+    "mysql-primary": mysql.primary,
+    "mysql-replica": mysql.replica,
+    "redis": redis.spec,
+    "haproxy": edge.spec,
+    "api-1": ours.api,
+    "api-2": ours.api,
+    "stream-1": ours.stream,
+    "stream-2": ours.stream,
+    "storekeeper-1": ours.storekeeper,
+}
+
+
+class UnknownName(ValueError):
+    """There is no process of that name; the text lists those there are."""
+
+
+def specs(site: Site, only: Iterable[str] | None = None) -> list[Spec]:
+    """The processes named, and what they need, installed if missing; all without `only`. Raises InstallError, UnknownName."""
+    wanted = list(PROCESSES if only is None else only)
+    chosen: dict[str, Spec] = {}
+    while wanted:
+        name = wanted.pop()
+        if name not in PROCESSES:
+            raise UnknownName(f"there is no {name!r}: the processes are {', '.join(PROCESSES)}")
+        if name not in chosen:
+            chosen[name] = PROCESSES[name](site, name)
+            wanted += chosen[name].after
+    return [chosen[name] for name in PROCESSES if name in chosen]
+
+
+def port_names(only: Iterable[str] | None = None) -> list[str]:
+    """The names under which the private ports of these processes are kept."""
+    names = list(PROCESSES if only is None else only)
+    return [*names, *(["kafka-1-controller"] if "kafka-1" in names else [])]

@@ -1,0 +1,65 @@
+"""One system before it runs: its place, ports and secrets, and where its parts are found."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.keys import Secrets, signing_key
+from local.place import PROJECT, Place
+from local.ports import Ports, is_free
+
+API_NODES = ("api-1", "api-2")
+STREAM_NODES = ("stream-1", "stream-2")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the parts of a system must know of one another. `front` and `stats` are the two ports a person meets."""
+
+    place: Place
+    ports: Ports
+    secrets: Secrets
+    signing_key: Path
+    front: int
+    stats: int
+    project: Path = PROJECT
+
+    @classmethod
+    def at(cls, place: Place, front: int | None = None, stats: int | None = None) -> "Site":
+        """The system of that place, made now if it is new. Without `front` and `stats` these ports are private too."""
+        place.prepare()
+        ports = Ports(place.directory / "ports.json")
+        return cls(
+            place,
+            ports,
+            Secrets(place.secrets),
+            signing_key(place.keys),
+            front if front is not None else ports["front"],
+            stats if stats is not None else ports["stats"],
+        )
+
+    def data(self, name: str) -> Path:
+        """The data directory of one process, made now if missing."""
+        path = self.place.data / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def at_port(self, name: str) -> str:
+        """`127.0.0.1:port` of what listens under that name."""
+        return f"127.0.0.1:{self.ports[name]}"
+
+    @property
+    def address(self) -> str:
+        """Where a person's browser goes."""
+        return f"http://localhost:{self.front}"
+
+    @property
+    def front_binds(self) -> tuple[str, ...]:
+        """`localhost` may mean either of the two loopback addresses, so the front door listens on those there are."""
+        hosts = ["127.0.0.1:{}"] + (["[::1]:{}"] if is_free(0, "::1") else [])
+        return tuple(host.format(self.front) for host in hosts)
+
+
+def renew_ports(site: Site, names: Iterable[str]) -> list[str]:
+    """Chooses other ports for those named whose port somebody else has taken meanwhile; call it before anything runs."""
+    return site.ports.renew_taken(names)
