@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 from local import commands, daemon
+from local.child import tail_of
 from local.install_mongo import build_rust
 from local.install_page import ensure_page
 from local.install_steps import InstallError, PersonNeeded
 from local.place import Place
 from local.plan import PROCESSES, specs
 from local.ports import NoPort
-from local.process import tail_of
 from local.site import Site
 
 _LOG_LINES = 20

@@ -9,13 +9,13 @@ import time
 from typing import Any
 
 from local import control, daemon
+from local.child import tail_of
 from local.control import Message, NotRunning
 from local.install_page import ensure_page
 from local.place import Place
 from local.plan import port_names, specs
 from local.ports import check_front
 from local.probe import ProbeFailed, go_round
-from local.process import tail_of
 from local.site import Site, renew_ports
 from local.status import Status, table
 
@@ -29,7 +29,8 @@ async def up(place: Place) -> int:
     """Installs, starts, waits, probes. A second time it only says that it runs."""
     if daemon.holder(place.directory) is not None:
         print("already running:")
-        return await status(place, as_json=False)
+        await status(place, as_json=False)
+        return 0
     began = time.monotonic()
     site = Site.at(place, *_front_ports())
     for port, variable in ((site.front, "EDGE_PORT"), (site.stats, "STATS_PORT")):

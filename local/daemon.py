@@ -151,7 +151,7 @@ class Desk:
         while left or not self.ended.is_set():
             gone = {n for n in left if self._supervisor.processes[n].state is State.STOPPED}
             for name in sorted(gone):
-                yield {"name": name, "said": "ended"}
+                yield {"name": name, "said": self._supervisor.processes[name].why}
             left -= gone
             await asyncio.sleep(0.02)
         yield {"done": True}

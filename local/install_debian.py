@@ -3,13 +3,17 @@
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from local.install_steps import InstallError, PersonNeeded, run, step
+from local.install_steps import InstallError, PersonNeeded, one_at_a_time, run, step
 
 _UPDATE_WITHIN = 180
 _INSTALL_WITHIN = 600
 # Debian keeps servers here, and a person's PATH often does not.
+_POLICY = Path("/usr/sbin/policy-rc.d")
+_MARK = "stickyfeed: while packages are installed; may be deleted"
 _ALSO = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
@@ -19,16 +23,14 @@ def find_command(*names: str) -> Path | None:
     return next((Path(found) for name in names if (found := shutil.which(name, path=path))), None)
 
 
-def ensure_command(names: tuple[str, ...], package: str) -> Path:
-    """One of these commands; installs the Debian package that has the first of them if there is none."""
+def ensure_command(names: tuple[str, ...], *packages: str) -> Path:
+    """One of these commands; installs the Debian packages that bring the first of them if there is none."""
     if found := find_command(*names):
         return found
-    install_packages(package)
+    install_packages(*packages)
     if found := find_command(*names):
         return found
-    raise InstallError(
-        f"Debian's package {package} is installed and has none of {', '.join(names)}: install one by hand"
-    )
+    raise InstallError(f"{' '.join(packages)} is installed and brought none of {', '.join(names)}: install one by hand")
 
 
 def install_packages(*packages: str) -> None:
@@ -38,9 +40,13 @@ def install_packages(*packages: str) -> None:
         raise PersonNeeded(f"install these with your system's package manager (Debian's names): {' '.join(packages)}")
     if os.geteuid() != 0:
         raise PersonNeeded(f"run this, then try again:\n    sudo apt-get update && sudo {command}")
-    # Services of a package would start by themselves and take the usual ports; 101 forbids it (policy-rc.d's rule).
-    quiet = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    with step("debian", f"apt-get install {' '.join(packages)}"), _no_services():
+    # Services would otherwise start by themselves and take the usual ports.
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    with (
+        step("debian", f"apt-get install {' '.join(packages)}"),
+        one_at_a_time(Path("/run/lock"), "stickyfeed-packages"),
+        _no_services(),
+    ):
         options = ("-q", "-y", "-o", "DPkg::Lock::Timeout=120")
         try:
             run(("apt-get", *options, "update"), within=_UPDATE_WITHIN, env=quiet)
@@ -50,20 +56,18 @@ def install_packages(*packages: str) -> None:
         run(("apt-get", *options, "install", "--no-install-recommends", *packages), within=_INSTALL_WITHIN, env=quiet)
 
 
-class _no_services:
-    """While it is open, no package starts a service (/usr/sbin/policy-rc.d; one that is there already is left alone)."""
-
-    _policy = Path("/usr/sbin/policy-rc.d")
-
-    def __enter__(self) -> None:
-        self._ours = not self._policy.exists()
-        if self._ours:
-            self._policy.write_text("#!/bin/sh\nexit 101\n")
-            self._policy.chmod(0o755)
-
-    def __exit__(self, *_: object) -> None:
-        if self._ours:
-            self._policy.unlink(missing_ok=True)
+@contextmanager
+def _no_services() -> Iterator[None]:
+    """While it is open no package starts a service: policy-rc.d says 101, forbidden. One that is there is left alone."""
+    ours = not _POLICY.exists() or _MARK in _POLICY.read_text()  # ours from a run that was killed, too
+    if ours:
+        _POLICY.write_text(f"#!/bin/sh\n# {_MARK}\nexit 101\n")
+        _POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        if ours:
+            _POLICY.unlink(missing_ok=True)
 
 
 def version_of(command: Path, *arguments: str) -> tuple[int, ...]:

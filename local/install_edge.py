@@ -18,7 +18,7 @@ def ensure_haproxy(software: Path) -> Path:
     """A haproxy of version 3.1 or later if one can be had; else what Debian has (2.6: without the second door)."""
     if found := _find(software):
         return found
-    with one_at_a_time(software):
+    with one_at_a_time(software, "haproxy"):
         if found := _find(software):
             return found
         try:
@@ -26,7 +26,7 @@ def ensure_haproxy(software: Path) -> Path:
                 return _install_sid(software / "haproxy-sid")
         except InstallError as error:
             shutil.rmtree(software / "haproxy-sid", ignore_errors=True)
-            host = ensure_command(("haproxy",), package="haproxy")
+            host = ensure_command(("haproxy",), "haproxy")
             version = ".".join(map(str, version_of(host, "-v")))
             print(
                 f"  haproxy        no 3.1 to be had ({str(error).splitlines()[0]}); using the host's {version}",

@@ -59,7 +59,7 @@ def ensure_kafka(software: Path) -> Kafka:
     java = find_java() or _install_java()
     jars = _find_jars(software)
     if not jars:
-        with one_at_a_time(software):
+        with one_at_a_time(software, "kafka"):
             if not _find_jars(software):
                 with step("kafka", f"fetching Apache Kafka {VERSION}'s jars with Maven"):
                     _fetch(software / f"kafka-{VERSION}")
@@ -68,7 +68,7 @@ def ensure_kafka(software: Path) -> Kafka:
     key = f"{java.resolve()} {java.stat().st_mtime_ns} {':'.join(map(str, jars))} {' '.join(JVM_OPTIONS)}"
     kafka = Kafka(java, jars, software / f"kafka-{hashlib.sha256(key.encode()).hexdigest()[:10]}.jsa")
     if not kafka.archive.exists():
-        with one_at_a_time(software):
+        with one_at_a_time(software, "kafka"):
             if not kafka.archive.exists():
                 with step("kafka", "archiving its classes for quicker starts"):
                     _dump(kafka)

@@ -32,7 +32,7 @@ def ensure_mongo(software: Path) -> Mongo:
     """The best there is on this machine; installs the Python one, in a venv of its own, if there is none."""
     if found := _find(software):
         return found
-    with one_at_a_time(software):
+    with one_at_a_time(software, "mongo"):
         if found := _find(software):
             return found
         with step("mongo", f"installing {_PY} into a venv of its own"):
@@ -47,7 +47,7 @@ def build_rust(software: Path) -> Path:
     missing = [package for command, package in (("clang", "clang"), ("cmake", "cmake")) if not shutil.which(command)]
     if missing or not list(Path("/usr/lib").glob("llvm-*/lib/libclang*.so*")):
         install_packages(*missing, "libclang-dev")
-    with one_at_a_time(software), step("mongo", f"building {_RS[0]} {_RS[1]} (about 5 minutes)"):
+    with one_at_a_time(software, "mongo-rs"), step("mongo", f"building {_RS[0]} {_RS[1]} (about 5 minutes)"):
         install = ("cargo", "install", _RS[0], "--version", _RS[1], "--ignore-rust-version", "--root")
         run((*install, str(software / "mongo-rs")), within=_BUILD_WITHIN)
     return _rust(software)

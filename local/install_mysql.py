@@ -31,13 +31,13 @@ class Mysql:
 
 def ensure_mysql(software: Path) -> Mysql:
     """The server, and the template for its version. Only an account that our init file makes can sign in over TCP."""
-    server = ensure_command(("mariadbd", "mysqld"), package="mariadb-server")
+    server = ensure_command(("mariadbd", "mysqld"), "mariadb-server-core", "mariadb-client-core")
     version = _version(str(server), server.stat().st_mtime_ns)
     flavour = Flavour.MARIADB if "mariadb" in version.lower() else Flavour.MYSQL
     key = hashlib.sha256(f"{version} {getpass.getuser()}".encode()).hexdigest()[:10]
     mysql = Mysql(server, flavour, software / f"mysql-template-{key}")
     if not mysql.template.exists():
-        with one_at_a_time(software):
+        with one_at_a_time(software, "mysql"):
             if not mysql.template.exists():
                 with step("mysql", f"making an empty data directory for {flavour}"):
                     _make(mysql)
@@ -61,7 +61,9 @@ def _make(mysql: Mysql) -> None:
     else:
         tool = find_command("mariadb-install-db", "mysql_install_db")
         if tool is None:
-            raise InstallError(f"{mysql.server} is there and mariadb-install-db is not: apt-get install mariadb-server")
+            raise InstallError(
+                f"{mysql.server} is there and mariadb-install-db is not: apt-get install mariadb-server-core"
+            )
         run(
             (
                 str(tool),

@@ -15,7 +15,7 @@ def ensure_page(software: Path, frontend: Path) -> None:
     """Leaves an up-to-date `frontend/dist`. Does nothing where there are no sources."""
     if not is_stale(frontend):
         return
-    with one_at_a_time(software):
+    with one_at_a_time(software, "page"):
         if not is_stale(frontend):
             return
         node = find_command("node", "nodejs")

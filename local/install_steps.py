@@ -47,10 +47,11 @@ def _tail(output: bytes | None) -> str:
 
 
 @contextmanager
-def one_at_a_time(software: Path) -> Iterator[None]:
-    """Holds the lock of the software directory. Another system that installs is waited for, 15 minutes at most."""
-    software.mkdir(parents=True, exist_ok=True)
-    with (software / "lock").open("w") as lock:
+def one_at_a_time(directory: Path, what: str) -> Iterator[None]:
+    """Holds the lock of one thing. Another process that installs it is waited for, 15 minutes at most."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{what}.lock"
+    with path.open("a") as lock:
         deadline = time.monotonic() + _LOCK_WITHIN
         while True:
             try:
@@ -58,7 +59,9 @@ def one_at_a_time(software: Path) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise InstallError(f"{software / 'lock'} is held by another installation for 15 minutes") from None
+                    raise InstallError(
+                        f"another process has been installing {what} for 15 minutes (it holds {path}): end it"
+                    ) from None
                 time.sleep(0.1)
         yield
 

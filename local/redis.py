@@ -9,7 +9,7 @@ from local.spec import Spec
 
 def spec(site: Site, name: str = "redis") -> Spec:
     """What it holds can be rebuilt, so it may lose the last second."""
-    server = ensure_command(("redis-server", "valkey-server"), package="redis-server")
+    server = ensure_command(("redis-server", "valkey-server"), "redis-server")
     url = f"redis://{site.at_port(name)}/0"
 
     async def ready() -> None:

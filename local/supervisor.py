@@ -1,7 +1,10 @@
 """All processes of a system: started in the order of what they need, ended in the reverse order."""
 
 import asyncio
+import os
+import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from local.process import Failed, Process, Say, State
@@ -17,34 +20,37 @@ class Supervisor:
     def __init__(self, specs: Iterable[Spec], logs: Path, say: Say, *, respawn: bool = True) -> None:
         self._say = say
         self.processes = {spec.name: Process(spec, logs / f"{spec.name}.log", say, respawn=respawn) for spec in specs}
-        self._trimmer: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, within: float = 90) -> None:
-        """Returns when every process is ready, each begun when those before it were. Raises Failed, with all still running."""
-        self._trimmer = asyncio.create_task(self._trim_logs())
-        begun = {name: asyncio.create_task(self._start_one(name, within)) for name in self.processes}
-        try:
-            failures = await asyncio.gather(*begun.values(), return_exceptions=True)
-        finally:
-            for task in begun.values():
-                task.cancel()
-        for failure in failures:
-            if failure is not None:
-                raise failure
+        """Returns when every process is ready, each begun when those it needs were.
 
-    async def _start_one(self, name: str, within: float) -> None:
-        process = self.processes[name]
-        for other in process.spec.after:
-            if other in self.processes:
-                process.why = f"waits for {other}"
-                # What it needs is a matter of order at the first start only: later each copes with the others' absence.
-                await self.processes[other].start(within)
-        await process.start(within)
+        Raises Failed as soon as one has failed; the others go on starting until `stop`.
+        """
+        self._tasks.append(asyncio.create_task(self._trim_logs()))
+        for process in self.processes.values():
+            process.await_turn(f"waits for {', '.join(process.spec.after)}")
+            rotate(process.log)
+        begun = [asyncio.create_task(self._start_one(process, within)) for process in self.processes.values()]
+        self._tasks += begun
+        done, _ = await asyncio.wait(begun, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+
+    async def _start_one(self, process: Process, within: float) -> None:
+        for name in process.spec.after:
+            if name in self.processes:
+                # Order is a courtesy that keeps logs quiet: each must cope with the others' absence anyway.
+                with suppress(Failed):
+                    await self.processes[name].start(within)
+        if process.state is not State.STOPPED:  # nobody has stopped it meanwhile
+            await process.start(within)
 
     async def stop(self) -> None:
         """Ends all, each after those that need it. Bounded by the sum of the `stop_within` along one chain."""
-        if self._trimmer is not None:
-            self._trimmer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         ended = {name: asyncio.Event() for name in self.processes}
         await asyncio.gather(*(self._stop_one(name, ended) for name in self.processes))
 
@@ -69,11 +75,13 @@ class Supervisor:
                     await asyncio.to_thread(_trim, process.log)
 
 
+def rotate(log: Path) -> None:
+    """The log of an earlier run becomes `NAME.log.1`. Only while its process does not run."""
+    with suppress(FileNotFoundError):
+        log.rename(log.with_suffix(".log.1"))
+
+
 def _trim(log: Path) -> None:
     # Processes append to a descriptor they hold, so the file is copied and emptied, not renamed.
-    log.with_suffix(".log.1").write_bytes(log.read_bytes())
-    with log.open("r+b") as file:
-        file.truncate(0)
-
-
-__all__ = ["Failed", "Supervisor"]
+    shutil.copyfile(log, log.with_suffix(".log.1"))
+    os.truncate(log, 0)
