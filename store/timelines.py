@@ -121,7 +121,7 @@ class Timelines:
                         key = f"feed:{reader}"
                         await self._push(
                             [key, f"lease:{key}"],
-                            [FEED_LENGTH + 1, feed_member(event_id, bodies[event_id])],
+                            [FEED_LENGTH, feed_member(event_id, bodies[event_id])],
                             client=pipe,
                         )
                 await pipe.execute()

@@ -1,0 +1,113 @@
+"""The archive on a real server: everything once, the newest first, and the highest seq wins."""
+
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from local.process import Process
+from store.archive import Archive, ArchiveUnavailable, open_archive
+from store.cursor import Cursor
+from store.events import EventType, FollowChange
+from tests.integration.conftest import settings_of
+from tests.unit.logs import Log
+
+
+@pytest.fixture
+async def archive(mongo: Process, names: dict[str, object]) -> AsyncIterator[Archive]:
+    async with open_archive(settings_of(names, mongo)) as opened:
+        await opened.ensure_indexes()
+        yield opened
+
+
+async def test_an_event_added_again_is_there_once_and_where_it_was_first(archive: Archive) -> None:
+    log = Log(1)
+    first = [log.append(1, id=n, text="x") for n in range(5)]
+    await archive.add(first)
+    await archive.add(first)
+
+    kept = await archive.newest([1], None, 100)
+
+    assert [k.id for k in kept] == [a.id for a in reversed(first)]
+    assert [k.value for k in kept] == [a.value for a in reversed(first)]
+
+
+async def test_pages_go_on_where_the_last_one_ended_over_more_authors_than_one_query_takes(archive: Archive) -> None:
+    log = Log(3)
+    events = [log.append(author, id=author, text="x") for author in range(1, 451)]
+    await archive.add(events)
+
+    got: list[str] = []
+    before = None
+    while page := await archive.newest(range(1, 451), before, 100):
+        got += [kept.id for kept in page]
+        before = got[-1]
+
+    assert got == [event.id for event in reversed(events)]
+
+
+async def test_the_part_of_a_partition_is_read_in_the_logs_order(archive: Archive) -> None:
+    log = Log(2)
+    events = [log.append(author, id=n, text="x") for n, author in enumerate([2, 4, 1, 2, 6, 2, 4, 3])]
+    await archive.add(events)
+
+    kept = await archive.between([2, 6], 0, 1, 4, 100)
+
+    assert [k.offset for k in kept] == [2, 3]
+    assert [k.offset for k in await archive.between([2, 4, 6], 0, 1, 5, 2)] == [1, 2]
+
+
+async def test_a_deleted_post_is_out_and_only_its_own_author_can_take_it_out(archive: Archive) -> None:
+    log = Log(1)
+    post = log.append(1, id=77, text="gone")
+    other = log.append(2, id=78, text="stays")
+    forged = log.append(1, EventType.POST_DELETED, id=78)
+    deletion = log.append(1, EventType.POST_DELETED, id=77)
+    for _ in range(2):  # as after a crash
+        await archive.add([post, other, forged, deletion])
+
+    assert [kept.id for kept in await archive.newest([1, 2], None, 10)] == [other.id]
+    assert [kept.type for kept in await archive.between([1], 0, 0, 99, 10)] == ["post-deleted", "post-deleted"]
+
+
+async def test_the_highest_seq_of_a_pair_wins_in_whatever_order_they_come(archive: Archive) -> None:
+    await archive.change_follows(
+        [FollowChange(1, 2, 3, True), FollowChange(1, 2, 2, False), FollowChange(1, 3, 1, True)]
+    )
+    await archive.change_follows(
+        [FollowChange(1, 2, 1, False), FollowChange(1, 3, 2, False), FollowChange(1, 4, 1, True)]
+    )
+    await archive.change_follows([FollowChange(1, 3, 1, True)])
+
+    assert await archive.following(1) == {2: 3, 4: 1}
+    assert await archive.followers(2, 10) == [1]
+    assert await archive.followers(3, 10) == []
+
+
+async def test_progress_never_goes_back_and_is_that_of_its_topic(archive: Archive) -> None:
+    assert await archive.progress() is None
+    await archive.begin_topic("0badcafe", 3)
+    await archive.record_progress("0badcafe", {0: 5, 2: 7})
+    await archive.record_progress("0badcafe", {0: 4})
+    assert await archive.progress() == Cursor("0badcafe", (5, 0, 7))
+
+    await archive.begin_topic("deadbeef", 3)
+    assert await archive.progress() == Cursor("deadbeef", (0, 0, 0))
+
+
+async def test_an_ended_session_is_remembered(archive: Archive) -> None:
+    await archive.end_sessions({"sid-1": datetime.now(UTC) + timedelta(hours=1)})
+
+    assert await archive.is_ended("sid-1")
+    assert not await archive.is_ended("sid-2")
+
+
+async def test_a_server_that_is_away_is_an_error_within_a_bound(names: dict[str, object]) -> None:
+    began = time.monotonic()
+    settings = settings_of({**names, "mongo_url": "mongodb://127.0.0.1:9/?directConnection=true"})
+    async with open_archive(settings) as away:
+        with pytest.raises(ArchiveUnavailable, match="MongoDB"):
+            await away.following(1)
+
+    assert time.monotonic() - began < 30
