@@ -1,0 +1,169 @@
+"""compose.yaml keeps its promises, as far as that can be seen without an engine."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import yaml
+
+from api.settings import ApiSettings
+from compose.deal_secrets import deal
+from store.settings import Settings
+from store.tokens import Signer, Verifier
+
+PROJECT = Path(__file__).parents[2]
+TEXT = (PROJECT / "compose.yaml").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+ONE_SHOTS = {"secrets"}
+RUNNING = sorted(set(SERVICES) - ONE_SHOTS)
+OF_IMAGES = re.compile(
+    r"CLUSTER_ID|KAFKA_[A-Z_]+"
+    r"|MYSQL_(DATABASE|USER|PASSWORD_FILE|ROOT_PASSWORD_FILE|INITDB_SKIP_TZINFO)"
+)
+
+every_service = pytest.mark.parametrize("name", sorted(SERVICES))
+every_running_service = pytest.mark.parametrize("name", RUNNING)
+
+
+def example() -> set[str]:
+    return set(re.findall(r"^([A-Z0-9_]+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE))
+
+
+def environment(name: str) -> dict[str, str]:
+    return {key: str(value) for key, value in SERVICES[name].get("environment", {}).items()}
+
+
+@every_service
+def test_every_image_is_pinned_to_a_version_or_built_here(name: str) -> None:
+    service = SERVICES[name]
+
+    assert service.get("build") == "." or re.search(r":v?\d+\.\d+[\w.-]*$", service["image"])
+
+
+def test_every_image_in_the_dockerfile_is_pinned_to_a_version() -> None:
+    images = re.findall(r"^FROM (\S+)", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
+
+    assert images
+    assert [image for image in images if not re.search(r":\d+", image)] == []
+
+
+@every_running_service
+def test_every_service_says_whether_it_is_healthy_and_is_given_time_to_stop(name: str) -> None:
+    service = SERVICES[name]
+
+    assert service["healthcheck"]["test"]
+    assert re.fullmatch(r"\d+s", service["stop_grace_period"])
+    assert service["restart"] == "unless-stopped"
+
+
+@every_service
+def test_what_a_service_waits_for_exists_and_can_become_true(name: str) -> None:
+    for other, rule in SERVICES[name].get("depends_on", {}).items():
+        expected = "service_completed_successfully" if other in ONE_SHOTS else "service_healthy"
+        assert rule["condition"] == expected
+        assert "profiles" not in SERVICES[other] or rule["required"] is False
+
+
+@every_service
+def test_every_name_in_an_environment_is_a_setting_or_one_of_the_images(name: str) -> None:
+    known = example()
+    ours = "build" in SERVICES[name]
+
+    assert [key for key in environment(name) if key not in known and (ours or not OF_IMAGES.fullmatch(key))] == []
+
+
+def test_every_variable_that_is_filled_in_is_in_the_example_with_the_same_default() -> None:
+    used = re.findall(r"\$\{([A-Z0-9_]+)(?::-([^}]*))?\}", TEXT)
+    lines = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", (PROJECT / ".env.example").read_text(), re.MULTILINE))
+
+    assert [(name, default) for name, default in used if lines.get(name) != default] == []
+
+
+def test_no_secret_is_written_into_it() -> None:
+    secret = re.compile(r"PASSWORD|SECRET|TOKEN_SIGNING_KEY|CREDENTIAL")
+    written = {
+        (name, key): value
+        for name in SERVICES
+        for key, value in environment(name).items()
+        if (secret.search(key) and not value.startswith("/run/secrets/")) or re.search(r"://[^/]*:[^/]*@", value)
+    }
+
+    assert written == {}
+    assert not re.search(r"BEGIN [A-Z ]*PRIVATE KEY", TEXT)
+
+
+@every_service
+def test_what_is_mounted_is_there(name: str) -> None:
+    for mount in SERVICES[name].get("volumes", []):
+        source, target, *mode = mount.split(":")
+        if source.startswith("./"):
+            assert (PROJECT / source).exists(), source
+            assert mode == ["ro"]
+        else:
+            assert source in COMPOSE["volumes"]
+        if target.startswith("/run/"):
+            assert mode == ["ro"], "only the one-shot writes secrets"
+
+
+def test_only_the_api_can_sign_tokens() -> None:
+    mounts = {name: " ".join(SERVICES[name].get("volumes", [])) for name in RUNNING}
+
+    assert [name for name in RUNNING if "keys-private" in mounts[name]] == ["api"]
+    assert [name for name in RUNNING if re.search(r"(^| )secrets:", mounts[name])] == []
+
+
+def test_only_the_edge_can_be_reached_from_outside() -> None:
+    assert [name for name in SERVICES if "ports" in SERVICES[name]] == ["haproxy"]
+    assert COMPOSE["networks"]["inside"]["internal"] is True
+    assert [name for name in RUNNING if "outside" in SERVICES[name]["networks"]] == ["haproxy"]
+
+
+def test_dealing_twice_changes_nothing(tmp_path: Path) -> None:
+    def dealt() -> dict[str, str]:
+        deal(tmp_path / "originals", tmp_path / "for", {})
+        return {str(file): file.read_text() for file in tmp_path.rglob("*") if file.is_file()}
+
+    assert dealt() == dealt()
+
+
+def test_what_is_dealt_is_all_that_api_and_nodes_need(tmp_path: Path) -> None:
+    deal(tmp_path / "originals", tmp_path / "for", {"MYSQL_REPLICA_AT": "proxysql:6034"})
+
+    api = ApiSettings(_secrets_dir=tmp_path / "for" / "api")
+    node = Settings(_secrets_dir=tmp_path / "for" / "nodes")
+    assert (api.mysql_primary.host, api.mysql_replica.host, api.mysql_replica.port) == (
+        "mysql-primary",
+        "proxysql",
+        6034,
+    )
+    assert api.edge_secret == node.edge_secret
+    signer = Signer(tmp_path / "for" / "keys-private" / api.token_signing_key.name, "i", "a", 60)
+    token, _ = signer.sign(7, str(uuid4()), now=1_000)
+    assert Verifier(tmp_path / "for" / "keys-public", "i", "a").verify(token, now=1_000).uid == 7
+
+
+def test_proxysql_and_mysql_get_the_password_of_the_api(tmp_path: Path) -> None:
+    deal(tmp_path / "originals", tmp_path / "for", {})
+    password = ApiSettings(_secrets_dir=tmp_path / "for" / "api").mysql_primary.password
+
+    assert (tmp_path / "for" / "mysql" / "password").read_text() == password
+    assert f'password="{password}"' in (tmp_path / "for" / "proxysql" / "proxysql.cnf").read_text()
+
+
+def test_docker_compose_accepts_it() -> None:
+    """Where the compose plugin is; the other tests hold everywhere."""
+    docker = ("docker", "compose", "--file", "compose.yaml", "--profile", "proxysql")
+    try:
+        subprocess.run((*docker, "version"), check=True, capture_output=True, timeout=60)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pytest.skip("no docker compose here")
+
+    checked = subprocess.run(
+        (*docker, "config", "--quiet"), check=False, cwd=PROJECT, capture_output=True, text=True, timeout=60
+    )
+
+    assert (checked.returncode, checked.stderr) == (0, "")
