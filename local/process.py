@@ -65,8 +65,11 @@ class Process:
         return self._child.pid if self._child and self._child.returncode is None else None
 
     def await_turn(self, why: str) -> None:
-        """Counts as starting from now on, though others must be ready first."""
-        self.state, self.why = State.STARTING, why
+        """Unless it runs, it counts as starting from now on, though others must be ready first. Begins a new log."""
+        if self._life is None or self._life.done():
+            self.state, self.why = State.STARTING, why
+            with suppress(FileNotFoundError):
+                self.log.rename(self.log.with_suffix(".log.1"))
 
     async def start(self, within: float = 60) -> None:
         """Returns when it is ready; starts it if it does not run. Raises Failed."""
@@ -74,6 +77,10 @@ class Process:
             self._wanted = True
             self.state = State.STARTING
             self._life = asyncio.create_task(self._live(), name=f"life of {self.name}")
+        await self.until_ready(within)
+
+    async def until_ready(self, within: float) -> None:
+        """Returns when it is ready, whoever starts it. Raises Failed."""
         try:
             async with asyncio.timeout(within), self._changed:
                 await self._changed.wait_for(lambda: self.state in (State.READY, State.FAILED, State.STOPPED))

@@ -30,7 +30,6 @@ class Supervisor:
         self._tasks.append(asyncio.create_task(self._trim_logs()))
         for process in self.processes.values():
             process.await_turn(f"waits for {', '.join(process.spec.after)}")
-            rotate(process.log)
         begun = [asyncio.create_task(self._start_one(process, within)) for process in self.processes.values()]
         self._tasks += begun
         done, _ = await asyncio.wait(begun, return_when=asyncio.FIRST_EXCEPTION)
@@ -42,7 +41,7 @@ class Supervisor:
             if name in self.processes:
                 # Order is a courtesy that keeps logs quiet: each must cope with the others' absence anyway.
                 with suppress(Failed):
-                    await self.processes[name].start(within)
+                    await self.processes[name].until_ready(within)
         if process.state is not State.STOPPED:  # nobody has stopped it meanwhile
             await process.start(within)
 
@@ -73,12 +72,6 @@ class Supervisor:
             for process in self.processes.values():
                 if process.log.exists() and process.log.stat().st_size > _MAX_LOG_BYTES:
                     await asyncio.to_thread(_trim, process.log)
-
-
-def rotate(log: Path) -> None:
-    """The log of an earlier run becomes `NAME.log.1`. Only while its process does not run."""
-    with suppress(FileNotFoundError):
-        log.rename(log.with_suffix(".log.1"))
 
 
 def _trim(log: Path) -> None:

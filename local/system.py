@@ -12,6 +12,7 @@ async with System(directory) as system:                        # or only=["strea
 import asyncio
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,14 +28,23 @@ from local.supervisor import Supervisor
 class System:
     """Entering returns when every process is ready, or raises Failed with the end of the log. Leaving ends them all."""
 
-    def __init__(self, directory: Path | str, only: Sequence[str] | None = None, *, within: float = 90) -> None:
+    def __init__(
+        self,
+        directory: Path | str,
+        only: Sequence[str] | None = None,
+        *,
+        settings: Mapping[str, str] | None = None,
+        within: float = 90,
+    ) -> None:
+        """`settings` are environment variables for every process, beside and above those of `env`."""
         self.site = Site.at(Place.at(directory))
-        self._only, self._within = only, within
+        self._only, self._settings, self._within = only, dict(settings or {}), within
         self._supervisor: Supervisor | None = None
 
     async def __aenter__(self) -> Self:
         renew_ports(self.site, port_names())
         wanted = await asyncio.to_thread(specs, self.site, self._only)
+        wanted = [replace(spec, environment={**spec.environment, **self._settings}) for spec in wanted]
         environment.write(self.site)
         self._supervisor = Supervisor(wanted, self.site.place.logs, lambda *_: None)
         try:
@@ -60,7 +70,7 @@ class System:
 
     @property
     def env(self) -> Mapping[str, str]:
-        return {**environment.shared(self.site), **environment.of_edge(self.site)}
+        return {**environment.shared(self.site), **environment.of_edge(self.site), **self._settings}
 
     @property
     def processes(self) -> Mapping[str, Process]:
