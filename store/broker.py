@@ -90,12 +90,15 @@ class Publisher:
 
 
 def open_reader(settings: Settings, *, group: str | None = None) -> AIOKafkaConsumer:
-    """A consumer that never jumps by itself: an offset that is out of range is an error, and nothing is committed unasked."""
+    """A consumer that commits nothing unasked. Without a group it never jumps: an offset that is out of range is an error.
+
+    A group's member begins at the first record where the group has committed nothing.
+    """
     return AIOKafkaConsumer(
         bootstrap_servers=settings.kafka_servers,
         group_id=group,
         enable_auto_commit=False,
-        auto_offset_reset="none",
+        auto_offset_reset="none" if group is None else "earliest",
         max_partition_fetch_bytes=4 * 1024 * 1024,
         request_timeout_ms=10_000,
         session_timeout_ms=10_000,

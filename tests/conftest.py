@@ -10,5 +10,5 @@ from local.system import System
 @pytest.fixture(scope="session")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
     """The whole system, as `make up` starts it, with limits that do not hinder a test whose users all come from one address."""
-    async with System(tmp_path_factory.mktemp("system")) as running:
+    async with System(tmp_path_factory.mktemp("system"), settings={"LIMIT_SIGN_IN": "1000000"}) as running:
         yield running
