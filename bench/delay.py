@@ -28,9 +28,8 @@ async def run(plan: Plan) -> None:
     """Prints the delays' quantiles, what arrived and what should have."""
     limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
     async with httpx.AsyncClient(base_url=plan.address, timeout=30, limits=limits, trust_env=False) as client:
-        print(
-            f"{plan.readers} readers, each following {plan.followed} of {plan.authors} authors; {plan.rate:g} posts/s for {plan.seconds:g} s"
-        )
+        print(f"{plan.readers} readers, each following {plan.followed} of {plan.authors} authors")
+        print(f"{plan.rate:g} posts/s for {plan.seconds:g} s")
         authors, readers = await sign_up(client, plan.authors), await sign_up(client, plan.readers)
         pairs = [(reader, author) for reader in readers for author in random.sample(authors, plan.followed)]
         await follow(client, pairs)
@@ -38,7 +37,7 @@ async def run(plan: Plan) -> None:
         tally = await _open(plan, readers)
         expected = await _post(plan, client, authors, followers)
         await asyncio.sleep(2)
-    _report(plan, tally, expected)
+    _report(tally, expected)
 
 
 async def _open(plan: Plan, readers: list[Account]) -> Tally:
@@ -47,8 +46,8 @@ async def _open(plan: Plan, readers: list[Account]) -> Tally:
     for reader in readers:
         await loop.create_connection(
             lambda reader=reader: Reader("/v1/stream", url.netloc, reader.token, tally),  # type: ignore[misc]
-            url.hostname,
-            url.port,
+            url.hostname or "localhost",
+            url.port or 80,
         )
     async with asyncio.timeout(60):
         while tally.live < len(readers):
@@ -75,7 +74,7 @@ async def _post(plan: Plan, client: httpx.AsyncClient, authors: list[Account], f
     return expected
 
 
-def _report(plan: Plan, tally: Tally, expected: int) -> None:
+def _report(tally: Tally, expected: int) -> None:
     delays = sorted(tally.delays)
     if not delays:
         print("  nothing arrived")

@@ -41,7 +41,7 @@ class Reader(asyncio.Protocol):
         if self._live:
             self._tally.delays += [now - _seconds(at) for at in _POST.findall(whole)]
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._tally.lost_connections += 1
 
 
