@@ -19,7 +19,7 @@ def api(site: Site, name: str) -> Spec:
 
 def stream(site: Site, name: str) -> Spec:
     settings = {"STREAM_BIND": site.at_port(name), "NODE_NAME": name}
-    return _spec(site, name, "stream", settings, after=(*_SERVERS, "storekeeper-1"))
+    return _spec(site, name, "stream", settings, after=_SERVERS)
 
 
 def storekeeper(site: Site, name: str) -> Spec:
