@@ -23,6 +23,11 @@ local function setting(name)
   return value
 end
 
+-- Nodes trust whoever knows it.
+if #setting("EDGE_SECRET") < 16 then
+  error("EDGE_SECRET is shorter than 16 characters", 0)
+end
+
 local ISSUER, AUDIENCE = setting("TOKEN_ISSUER"), setting("TOKEN_AUDIENCE")
 
 local function read_file(path, most)

@@ -32,8 +32,8 @@ end
 
 -- SubjectPublicKeyInfo of an uncompressed P-256 point (RFC 5480): always these 27 bytes and the point.
 local P256 = "\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00\x04"
--- rsaEncryption with NULL parameters (RFC 3279), then BIT STRING, SEQUENCE, INTEGER with two-byte lengths: 2048 bits and up.
-local RSA = "^\x30\x82..\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x82..\x00\x30\x82..\x02\x82(..)\x00"
+-- rsaEncryption with NULL parameters (RFC 3279) and the BIT STRING's tag: bytes 5 to 21; lengths of two bytes: 2048 bits and up.
+local RSA = "\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x82"
 
 -- The algorithm and the signature's size in bytes that go with a public key in PEM, or nil if it is none of ours.
 function keys.classify(pem)
@@ -45,8 +45,9 @@ function keys.classify(pem)
   if #der == 91 and der:sub(1, #P256) == P256 then
     return "ES256", 64
   end
-  local length = der:match(RSA)
-  local modulus = length and string.unpack(">I2", length) - 1
+  -- Then come the BIT STRING's length, SEQUENCE and the modulus, an INTEGER led by a zero byte.
+  local is_rsa = der:sub(5, 21) == RSA and der:sub(24, 26) == "\0\x30\x82" and der:sub(29, 30) == "\x02\x82"
+  local modulus = is_rsa and #der > 33 and string.unpack(">I2", der, 31) - 1
   if modulus and modulus >= 256 and modulus <= 1024 then
     return "RS256", modulus
   end

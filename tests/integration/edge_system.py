@@ -1,0 +1,219 @@
+"""A real HAProxy with the project's own configuration, before stand-in nodes; and a client that sends exact bytes."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.integration.edge_node import Node, node
+from tests.integration.edge_tokens import Mint
+
+PROJECT = Path(__file__).parents[2]
+SECRET = "a secret of the edge % and its nodes"
+_READY_WITHIN = 10
+_ANSWER_WITHIN = 10
+_END_WITHIN = 5
+
+
+def binaries() -> list[str]:
+    """The versions to test: HAPROXY_BINARIES (colon separated), else the one on PATH and the one that `local` keeps."""
+    if given := os.environ.get("HAPROXY_BINARIES"):
+        return given.split(":")
+    kept = PROJECT / ".local" / "software" / "haproxy"
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin"
+    found = [shutil.which("haproxy", path=path), str(kept) if kept.exists() else None]
+    by_version = {version_of(binary): binary for binary in found if binary}
+    return list(by_version.values()) or ["haproxy"]
+
+
+def version_of(binary: str) -> str:
+    try:
+        said = subprocess.run([binary, "-v"], capture_output=True, text=True, timeout=10, check=True).stdout
+    except OSError:
+        return "missing"
+    match = re.search(r"version (\d+\.\d+)", said)
+    return match[1] if match else "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return dict(json.loads(self.body))
+
+    @property
+    def error(self) -> str:
+        return str(self.json["error"])
+
+    def sent(self, name: str) -> list[str]:
+        """The values of a header that the node was sent."""
+        pairs = (line.partition(":") for line in self.json["headers"])
+        return [value.strip() for key, _, value in pairs if key.lower() == name]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Edge:
+    """A running edge. `ask` sends one request on a connection of its own."""
+
+    binary: str
+    port: int
+    stats: int
+    socket: Path
+    log: Path
+    mint: Mint
+    nodes: dict[str, Node]
+    process: asyncio.subprocess.Process
+
+    @property
+    def version(self) -> str:
+        return version_of(self.binary)
+
+    async def ask(
+        self,
+        target: str,
+        *headers: tuple[str, str],
+        method: str = "GET",
+        token: str | None = None,
+        body: bytes = b"",
+        host: str | None = "localhost",
+        port: int | None = None,
+    ) -> Answer:
+        lines = [f"{method} {target} HTTP/1.1", "Connection: close"]
+        lines += [f"Host: {host}"] if host is not None else []
+        lines += [f"Authorization: Bearer {token}"] if token is not None else []
+        lines += [f"{name}: {value}" for name, value in headers]
+        lines += [f"Content-Length: {len(body)}"] if body else []
+        return await self.send("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body, port)
+
+    async def send(self, request: bytes, port: int | None = None) -> Answer:
+        async with asyncio.timeout(_ANSWER_WITHIN):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port or self.port)
+            writer.write(request)
+            received = await reader.read()
+            writer.close()
+        return parse(received)
+
+    async def command(self, line: str) -> str:
+        """What the admin socket answers."""
+        reader, writer = await asyncio.open_unix_connection(self.socket)
+        writer.write(line.encode() + b"\n")
+        async with asyncio.timeout(_ANSWER_WITHIN):
+            said = await reader.read()
+        writer.close()
+        return said.decode()
+
+    async def until_up(self, backend: str, count: int) -> None:
+        """Waits until that many servers of the backend are up."""
+        async with asyncio.timeout(_READY_WITHIN):
+            while await self._up(backend) != count:
+                await asyncio.sleep(0.05)
+
+    async def _up(self, backend: str) -> int:
+        rows = [row.split(",") for row in (await self.command("show stat")).splitlines()]
+        return sum(
+            row[0] == backend and row[1].startswith(f"{backend}-") and row[17].startswith("UP")
+            for row in rows
+            if len(row) > 17
+        )
+
+    def logged(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+def parse(received: bytes) -> Answer:
+    """The answer; status 0 if the connection was closed without one."""
+    if not received:
+        return Answer(0, [], b"")
+    head, _, body = received.partition(b"\r\n\r\n")
+    line, *rest = head.decode("latin-1").split("\r\n")
+    pairs = [(name, value.strip()) for name, _, value in (header.partition(":") for header in rest)]
+    return Answer(int(line.split(" ")[1]), pairs, body)
+
+
+@asynccontextmanager
+async def edge(
+    binary: str, directory: Path, *, api: int = 1, stream: int = 2, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Edge]:
+    """An edge before that many stand-ins, ready, and ended with them."""
+    keys = directory / "public"
+    keys.mkdir()
+    async with AsyncExitStack() as stack:
+        names = [f"api-{n + 1}" for n in range(api)] + [f"stream-{n + 1}" for n in range(stream)]
+        nodes = {name: await stack.enter_async_context(node(name)) for name in names}
+        addresses = {name.upper().replace("-", "_"): standing.address for name, standing in nodes.items()}
+        port, stats = free_port(), free_port()
+        environment = {
+            "EDGE_BIND": f"127.0.0.1:{port}",
+            "STATS_BIND": f"127.0.0.1:{stats}",
+            "ADMIN_SOCKET": str(directory / "admin.sock"),
+            "EDGE_SECRET": SECRET,
+            "TOKEN_KEYS": str(keys),
+            "LIMIT_SIGN_IN": "100000",
+            **addresses,
+            **(settings or {}),
+        }
+        log = directory / "edge.log"
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                *(binary, "-W", "-db", "-f", "haproxy/haproxy.cfg"),
+                cwd=PROJECT,
+                env={"PATH": os.environ.get("PATH", ""), **environment},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        stack.push_async_callback(_end, process)
+        running = Edge(binary, port, stats, directory / "admin.sock", log, Mint(keys), nodes, process)
+        await _until_answering(running)
+        for backend, count in (("api", api), ("stream", stream)):
+            await running.until_up(backend, count)
+        yield running
+
+
+async def _until_answering(running: Edge) -> None:
+    async with asyncio.timeout(_READY_WITHIN):
+        while True:
+            assert running.process.returncode is None, running.logged()
+            try:
+                await running.ask("/healthz")
+            except OSError:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(_END_WITHIN):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def lines_of(log: str) -> Iterable[dict[str, Any]]:
+    """The requests in the log. Raises ValueError where one of its lines is no JSON."""
+    return [json.loads(line) for line in log.splitlines() if line.startswith("{")]

@@ -1,0 +1,149 @@
+"""What the edge bounds, what it tells its operator, and what it never tells anybody."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.integration.edge_system import PROJECT, SECRET, Edge, binaries, edge, lines_of, version_of
+
+LIMIT = 8
+
+
+@pytest.fixture(scope="module", params=binaries(), ids=version_of)
+async def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+    directory = tmp_path_factory.mktemp("edge")
+    async with edge(request.param, directory, settings={"LIMIT_SIGN_IN": str(LIMIT)}) as started:
+        yield started
+
+
+async def test_the_log_is_json_and_holds_no_token_secret_or_query(running: Edge) -> None:
+    mint, good = running.mint, running.mint.good(4711)
+    bad = good[:-6] + "AAAAAA"
+    for token in (good, bad):
+        await running.ask("/v1/me", token=token)
+        await running.ask(f"/v1/me?access_token={token}&password=hunter2")
+        await running.ask(f"/v1/stream?access_token={token}")
+        await running.ask(f"/v1/{token}/x", ("Referer", f"http://x/?access_token={token}"), token=token)
+        await running.ask(f"/v1//{token}")
+        await running.ask("/v1/stream", ("Cookie", f"sf_access={token}"))
+        await running.ask("/v1/ws", ("Sec-WebSocket-Protocol", f"feed.v1, bearer.{token}"))
+        await running.send(f"GET /v1/me?access_token={token} HTTP/1.1\r\nAuthorization Bearer {token}\r\n\r\n".encode())
+        await running.send(f"GARBAGE {token}\r\n\r\n".encode())
+    await running.ask('/v1/"quote"\\', method="GET")
+
+    log = running.logged()
+    requests = list(lines_of(log))
+
+    for token in (good, bad):
+        assert not any(part in log for part in token.split(".") if len(part) > 20)
+    assert "hunter2" not in log
+    assert SECRET not in log
+    assert mint.secret.decode() not in log
+    assert "access_token" not in log
+    seen = next(line for line in requests if line["uid"] == "4711" and line["path"] == "/v1/me")
+    assert (seen["status"], seen["node"], seen["method"], seen["client"]) == (200, "api-1", "GET", "127.0.0.1")
+    assert isinstance(seen["at"], float)
+    assert {"signature", "token-missing"} <= {line["reason"] for line in requests}
+
+
+async def test_a_body_over_64_kilobytes_is_refused_and_one_under_passes(running: Edge) -> None:
+    token = running.mint.good()
+
+    fits = await running.ask("/v1/posts", method="POST", token=token, body=b"x" * 65536)
+    over = await running.ask("/v1/posts", method="POST", token=token, body=b"x" * 65537)
+    public = await running.ask("/v1/auth/refresh", method="POST", body=b"x" * 65537)
+
+    assert (fits.status, len(fits.json["body"])) == (200, 65536)
+    assert (over.status, over.error) == (413, "body-too-large")
+    assert public.status in (0, 413)
+
+
+async def test_one_address_signs_in_so_often_and_no_oftener(running: Edge) -> None:
+    async def sign(action: str) -> int:
+        return (await running.ask(f"/v1/auth/{action}", method="POST", body=b"{}")).status
+
+    statuses = [await sign("sign-in" if number % 2 else "sign-up") for number in range(LIMIT)]
+    refused = await running.ask("/v1/auth/sign-in", method="POST", body=b"{}")
+
+    assert statuses == [200] * LIMIT
+    assert (refused.status, refused.error, refused.header("retry-after")) == (429, "too-many-requests", "10")
+    assert await sign("refresh") == 200
+    assert (await running.ask("/v1/me", token=running.mint.good())).status == 200
+
+
+async def test_a_header_that_is_too_long_is_refused(running: Edge) -> None:
+    answer = await running.ask("/v1/me", ("X-Filler", "x" * 20_000), token=running.mint.good())
+
+    assert answer.status in (0, 400, 431)
+
+
+async def test_a_request_that_comes_byte_by_byte_is_cut(running: Edge) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    started = asyncio.get_running_loop().time()
+    writer.write(b"GET /v1/me HTTP/1.1\r\n")
+    ended = asyncio.create_task(reader.read())
+    while not ended.done() and asyncio.get_running_loop().time() < started + 15:
+        writer.write(b"a")
+        await asyncio.wait({ended}, timeout=0.5)
+    writer.close()
+
+    assert ended.done()
+    assert b" 408 " in ended.result()
+    assert 9 < asyncio.get_running_loop().time() - started < 12
+
+
+async def test_statistics_are_on_a_port_of_their_own(running: Edge) -> None:
+    page = await running.ask("/stats", port=running.stats)
+    metrics = await running.ask("/metrics", port=running.stats)
+
+    assert (page.status, b"stream-1" in page.body) == (200, True)
+    assert b"haproxy_server_status" in metrics.body
+    assert (await running.ask("/", port=running.stats)).status == 404
+    assert (await running.ask("/stats")).json["node"] == "api-1"
+    assert (await running.ask("/metrics")).status == 404
+
+
+async def test_the_admin_socket_is_for_its_owner_alone(running: Edge) -> None:
+    assert running.socket.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("binary", binaries(), ids=version_of)
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({}, "EDGE_SECRET"), ({"EDGE_SECRET": ""}, "EDGE_SECRET"), ({"EDGE_SECRET": "short"}, "EDGE_SECRET")],
+)
+def test_an_edge_without_its_secret_does_not_start(binary: str, settings: dict[str, str], said: str) -> None:
+    tried = subprocess.run(
+        [binary, "-c", "-f", "haproxy/haproxy.cfg"],
+        cwd=PROJECT,
+        env={"PATH": "/usr/bin:/bin"} | settings,
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+
+    assert tried.returncode != 0
+    assert said in tried.stdout + tried.stderr
+
+
+@pytest.mark.parametrize("binary", binaries(), ids=version_of)
+def test_the_configuration_is_valid_without_a_warning(binary: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for more in (
+        {"API_1": "127.0.0.1:1", "STREAM_1": "127.0.0.1:2"},
+        {"API_DNS": "api:8101", "STREAM_DNS": "stream:8201"},
+    ):
+        tried = subprocess.run(
+            [binary, "-c", "-f", "haproxy/haproxy.cfg"],
+            cwd=PROJECT,
+            env={"PATH": "/usr/bin:/bin", "EDGE_SECRET": SECRET} | more,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+
+        assert tried.returncode == 0, tried.stderr
+        assert "WARNING" not in tried.stderr
