@@ -1,0 +1,110 @@
+"""An action: what somebody does, written together with the event that tells of it, in one transaction."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from api.database import Database
+from api.errors import ApiError
+from api.outbox import Outbox
+from api.pool import FAILURES
+from api.rows import execute, fetch_one
+from store.events import Event, EventType, Person, encode, new_event
+
+_COMMIT_SECONDS = 3.0
+
+
+@dataclass(slots=True)
+class Action:
+    """An action that has begun: its transaction, who acts, and the outbox rows it has written."""
+
+    conn: Any
+    actor: Person
+    now: datetime
+    told: list[int] = field(default_factory=list)
+    afterwards: list[Callable[[], Awaitable[None]]] = field(default_factory=list)  # run once it is committed
+
+    async def tell(self, type: EventType, object: Mapping[str, object], *, sid: str | None = None) -> Event:
+        """Writes the event into the outbox; it exists exactly if the transaction commits."""
+        event = new_event(type, self.actor, object, now=self.now)
+        self.told.append(await insert_outbox(self.conn, event, sid, self.now))
+        return event
+
+
+class Actions:
+    """Begins actions and brings them to their end."""
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database, self._outbox = database, outbox
+        self._ending: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def by(self, uid: int) -> AsyncIterator[Action]:
+        """An action of this user. It commits at the end of the block, unless an error leaves it.
+
+        The user's row is locked first, so that the actions of one user follow each other on however many processes: the ids of
+        their outbox rows are in the order of their commits, and `now` is read after the one before has committed.
+        """
+        async with self._database.transaction() as conn:
+            actor = await select_person_for_update(conn, uid)
+            if actor is None:
+                raise ApiError(401, "token-invalid", "the token's user is no more")
+            action = Action(conn, actor, datetime.now(UTC))
+            yield action
+            await self._end(action)
+
+    @asynccontextmanager
+    async def by_somebody_new(self, username: str) -> AsyncIterator[Action]:
+        """An action of somebody who has no row yet; the block inserts it and sets `actor`."""
+        async with self._database.transaction() as conn:
+            action = Action(conn, Person(0, username), datetime.now(UTC))
+            yield action
+            await self._end(action)
+
+    async def _end(self, action: Action) -> None:
+        # A client that leaves now must not leave the commit half known: the end goes on without it.
+        task = asyncio.create_task(self._commit(action))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            raise
+
+    async def _commit(self, action: Action) -> None:
+        try:
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                await action.conn.commit()
+        finally:
+            # If it is unknown whether it was committed, the outbox finds out.
+            self._outbox.wake(action.told)
+        with suppress(*FAILURES):  # it is committed, and nothing after that can make the answer another
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                await self._database.wrote(action.conn, action.actor.id)
+        for then in action.afterwards:
+            await then()
+
+
+async def select_person_for_update(conn: Any, uid: int) -> Person | None:
+    """The user, locked until the end of the transaction."""
+    row = await fetch_one(conn, "SELECT id, username FROM users WHERE id = %s FOR UPDATE", uid)
+    return Person(*row) if row else None
+
+
+async def insert_outbox(conn: Any, event: Event, sid: str | None, now: datetime) -> int:
+    """The id of the new row."""
+    _, row_id = await execute(
+        conn,
+        "INSERT INTO outbox (actor, event_id, type, sid, body, created_at) VALUES (%s, %s, %s, %s, %s, %s)",
+        event.actor.id,
+        event.id,
+        event.type,
+        sid,
+        encode(event).decode(),  # MySQL keeps exactly these bytes: the connection is UTF-8 and the column binary
+        now,
+    )
+    return row_id

@@ -1,0 +1,145 @@
+"""The outbox: what was committed and not yet told to Kafka, told in the order of each author's actions.
+
+Two paths lead out of it. A request wakes the publisher with the ids of the rows that it has just committed; the sweep, once a
+second, takes what a crash, an outage or a full waiting line has left. Both lock rows, skip what another process holds, and send a
+row only if no older row of its author is left behind.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from api import meters
+from api.database import Database
+from api.outbox_rows import (
+    Row,
+    delete_rows,
+    in_order,
+    select_ids,
+    select_oldest_for_update,
+    select_rows_for_update,
+    select_waiting,
+)
+from api.pool import DatabaseUnavailable
+from store.broker import BrokerUnavailable, Publisher
+from store.events import Record, record_of
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+_LONGEST_LINE = 10_000  # rows to be told at once; what comes beyond waits for the sweep
+_PUBLISH_SECONDS = 60.0  # the publisher's own bound is shorter
+_SWEEP_SECONDS = 1.0
+_OVERDUE_SECONDS = 2.0
+_HELD_SECONDS = 0.007  # about as long as another process needs to tell and delete an author's older row
+_MOST_TRIES = 30
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+
+
+class Outbox:
+    """Tells Kafka. One task per process runs `run`; any number of processes do so on one database."""
+
+    def __init__(self, database: Database, publisher: Publisher) -> None:
+        self._database, self._publisher = database, publisher
+        self._tries: dict[int, int] = {}  # id of a row that waits -> how often it was held by an older one
+        self._woken = asyncio.Event()
+        self.waiting, self.oldest_seconds = 0, 0.0  # as of the last sweep; counted up to a bound
+
+    def wake(self, row_ids: Iterable[int]) -> None:
+        """Has these rows told soon. Never waits; when too many wait already, the sweep tells them."""
+        for row_id in row_ids:
+            if len(self._tries) < _LONGEST_LINE:
+                self._tries[row_id] = 0
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Runs for ever; survives Kafka and MySQL being gone, at the start too."""
+        await self._database.migrated.wait()
+        loop = asyncio.get_running_loop()
+        pause, sweep_at = _FIRST_PAUSE, loop.time()
+        while True:
+            try:
+                if loop.time() >= sweep_at:
+                    sweep_at = loop.time() + (0 if await self._sweep() else _SWEEP_SECONDS)
+                held = await self._tell_woken()
+                pause = _FIRST_PAUSE
+            except (DatabaseUnavailable, BrokerUnavailable) as error:
+                meters.OUTBOX_FAILURES.inc()
+                log.warning("events wait in the outbox, trying again in %.1f s: %s", pause, error)
+                self._tries.clear()
+                await asyncio.sleep(pause)
+                pause, held = min(pause * 2, _LONGEST_PAUSE), False
+            await self._wait(_HELD_SECONDS if held else sweep_at - loop.time(), not held)
+
+    async def flush(self) -> None:
+        """Tells what was woken last, for the end of a process; what does not work now is left to others."""
+        try:
+            await self._tell_woken()
+        except (DatabaseUnavailable, BrokerUnavailable) as error:
+            log.warning("events are left in the outbox: %s", error)
+
+    async def _wait(self, seconds: float, or_woken: bool) -> None:
+        if not or_woken:
+            await asyncio.sleep(seconds)
+        elif seconds > 0:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+
+    async def _tell_woken(self) -> bool:
+        """Tells what requests have left; whether some of it is held by older rows and is to be tried again at once."""
+        self._woken.clear()
+        batch = sorted(self._tries)[:BATCH]
+        if not batch:
+            return False
+        _, held = await self._tell(batch, "at once")
+        for row_id in batch:
+            tries = self._tries.pop(row_id) + 1
+            if row_id in held and tries < _MOST_TRIES:
+                self._tries[row_id] = tries
+        if len(self._tries) > len(held):
+            self._woken.set()
+        return bool(held)
+
+    async def _sweep(self) -> bool:
+        """Tells the oldest rows if they are overdue; whether there may be more of them."""
+        async with self._database.primary.connection(_SWEEP_SECONDS) as conn:
+            self.waiting, oldest = await select_waiting(conn)
+        self.oldest_seconds = _age(oldest) if oldest else 0.0
+        meters.OUTBOX_WAITING.set(self.waiting)
+        meters.OUTBOX_OLDEST.set(self.oldest_seconds)
+        if self.oldest_seconds < _OVERDUE_SECONDS:
+            return False
+        told, _ = await self._tell(None, "swept")
+        return told > 0
+
+    async def _tell(self, row_ids: list[int] | None, path: str) -> tuple[int, set[int]]:
+        """Tells these rows, or the oldest: how many were told, and which of the locked ones older rows hold."""
+        async with self._database.transaction(_PUBLISH_SECONDS) as conn:
+            locked = await (
+                select_oldest_for_update(conn, BATCH) if row_ids is None else select_rows_for_update(conn, row_ids)
+            )
+            if not locked:
+                return 0, set()
+            # Read after the locking: an older row of the same author was committed before the ones we hold.
+            present = await select_ids(conn, {row.actor for row in locked}, locked[-1].id)
+            rows = in_order(locked, present)
+            if rows:
+                await self._publisher.publish([_record(row) for row in rows])
+                for row in rows:
+                    meters.OUTBOX_DELAY.labels(path).observe(_age(row.created_at))
+                await delete_rows(conn, [row.id for row in rows])
+                await conn.commit()
+                meters.OUTBOX_TOLD.labels(path).inc(len(rows))
+            return len(rows), {row.id for row in locked} - {row.id for row in rows}
+
+
+def _record(row: Row) -> Record:
+    return record_of(row.event_id, row.type, row.actor, row.body, row.sid)
+
+
+def _age(since: datetime) -> float:
+    return max(0.0, (datetime.now(UTC) - since.replace(tzinfo=UTC)).total_seconds())

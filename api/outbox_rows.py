@@ -1,0 +1,80 @@
+"""The rows of the outbox, and the rule by which they leave it."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from api.rows import execute, fetch_all, fetch_one, marks
+
+_COUNTED_UP_TO = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An event that waits; `id` grows with each author's actions."""
+
+    id: int
+    actor: int
+    event_id: str
+    type: str
+    sid: str | None
+    body: bytes
+    created_at: datetime
+
+
+def in_order(locked: Iterable[Row], present: Iterable[tuple[int, int]]) -> list[Row]:
+    """The locked rows that may be told now: of each author only those with no older row that another process holds.
+
+    `present` is (id, actor) of every row of these authors up to the newest locked one, whoever holds it, by id.
+    """
+    mine = {row.id: row for row in locked}
+    blocked: set[int] = set()
+    free: list[Row] = []
+    for row_id, actor in present:
+        if row_id not in mine:
+            blocked.add(actor)
+        elif actor not in blocked:
+            free.append(mine[row_id])
+    return free
+
+
+# Both lock by primary key alone and in its order, so that two processes never wait for each other.
+async def select_rows_for_update(conn: Any, ids: Sequence[int]) -> list[Row]:
+    """Those of the rows that nobody else holds, locked, by id."""
+    return await _select_locked(conn, f"WHERE id IN {marks(ids)}", *ids)
+
+
+async def select_oldest_for_update(conn: Any, limit: int) -> list[Row]:
+    """The oldest rows that nobody else holds, locked, by id."""
+    return await _select_locked(conn, "ORDER BY id LIMIT %s", limit)
+
+
+async def _select_locked(conn: Any, which: str, *values: object) -> list[Row]:
+    sql = f"SELECT id, actor, event_id, type, sid, body, created_at FROM outbox {which} FOR UPDATE SKIP LOCKED"  # noqa: S608
+    return sorted((Row(*row) for row in await fetch_all(conn, sql, *values)), key=lambda row: row.id)
+
+
+async def select_ids(conn: Any, actors: Collection[int], up_to: int) -> list[tuple[int, int]]:
+    """(id, actor) of every committed row of these authors, locked or not, by id."""
+    rows = await fetch_all(
+        conn,
+        f"SELECT id, actor FROM outbox WHERE actor IN {marks(actors)} AND id <= %s ORDER BY id",  # noqa: S608
+        *actors,
+        up_to,
+    )
+    return [(row_id, actor) for row_id, actor in rows]
+
+
+async def select_waiting(conn: Any) -> tuple[int, datetime | None]:
+    """How many rows wait, counted up to 100,000, and since when the oldest does."""
+    oldest = await fetch_one(conn, "SELECT created_at FROM outbox ORDER BY id LIMIT 1")
+    if oldest is None:
+        return 0, None
+    count = await fetch_one(conn, "SELECT COUNT(*) FROM (SELECT 1 FROM outbox LIMIT %s) AS counted", _COUNTED_UP_TO)
+    return (count[0] if count else 0), oldest[0]
+
+
+async def delete_rows(conn: Any, ids: Sequence[int]) -> None:
+    """Takes rows out that Kafka has acknowledged."""
+    await execute(conn, f"DELETE FROM outbox WHERE id IN {marks(ids)}", *ids)  # noqa: S608

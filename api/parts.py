@@ -1,0 +1,59 @@
+"""What requests work with: opened once, before the first of them, and closed in reverse."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from quart import current_app
+
+from api.actions import Actions
+from api.database import Database
+from api.outbox import Outbox
+from api.passwords import Passwords
+from api.settings import ApiSettings
+from store.broker import Publisher
+from store.feed import Feed, open_feed
+from store.sessions import Sessions
+from store.settings import SettingsError
+from store.timelines import Wrote, open_redis
+from store.tokens import Signer, Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that outlives a request."""
+
+    settings: ApiSettings
+    database: Database
+    outbox: Outbox
+    actions: Actions
+    passwords: Passwords
+    signer: Signer
+    verifier: Verifier
+    sessions: Sessions
+    feed: Feed
+
+
+def parts() -> Parts:
+    """Those of the app that serves this request."""
+    return cast("Parts", current_app.extensions["parts"])
+
+
+@asynccontextmanager
+async def open_parts(settings: ApiSettings, publisher: Publisher | None = None) -> AsyncIterator[Parts]:
+    """No server need be there yet. Raises SettingsError if the keys can't be read. `publisher` is there for tests."""
+    try:
+        signer = Signer(settings.token_signing_key, settings.token_issuer, settings.token_audience, settings.token_life)
+        verifier = Verifier(settings.token_keys, settings.token_issuer, settings.token_audience)
+    except (OSError, ValueError, TypeError) as error:
+        raise SettingsError(f"TOKEN_SIGNING_KEY or TOKEN_KEYS: {error}") from error
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(open_redis(settings))
+        feed = await stack.enter_async_context(open_feed(settings))
+        database = await stack.enter_async_context(Database(settings, Wrote(redis)))
+        publisher = await stack.enter_async_context(publisher or Publisher(settings))
+        passwords = await stack.enter_async_context(Passwords())
+        outbox = Outbox(database, publisher)
+        actions = Actions(database, outbox)
+        yield Parts(settings, database, outbox, actions, passwords, signer, verifier, Sessions(redis), feed)

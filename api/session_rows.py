@@ -1,0 +1,92 @@
+"""The rows of sessions and refresh tokens."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from api.rows import execute, fetch_one
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """A refresh token as it is kept."""
+
+    session_id: str
+    user_id: int
+    expires_at: datetime
+    used: bool
+    session_ended: bool
+
+
+def hash_of(token: str) -> str:
+    """What is kept of a refresh token: it has 256 random bits, so that a plain hash is enough."""
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+
+
+async def insert_session(conn: Any, user_id: int, now: datetime, life: int) -> str:
+    """The id of the new session."""
+    sid = str(uuid4())
+    await execute(
+        conn,
+        "INSERT INTO sessions (id, user_id, created_at, expires_at) VALUES (%s, %s, %s, %s)",
+        sid,
+        user_id,
+        now,
+        now + timedelta(seconds=life),
+    )
+    return sid
+
+
+async def insert_refresh_token(conn: Any, sid: str, now: datetime, life: int) -> str:
+    """The new token, which is kept nowhere."""
+    token, expires_at = secrets.token_urlsafe(32), now + timedelta(seconds=life)
+    await execute(
+        conn,
+        "INSERT INTO refresh_tokens (hash, session_id, expires_at) VALUES (%s, %s, %s)",
+        hash_of(token),
+        sid,
+        expires_at,
+    )
+    await execute(conn, "UPDATE sessions SET expires_at = %s WHERE id = %s", expires_at, sid)
+    return token
+
+
+async def select_refresh_token(conn: Any, token: str) -> RefreshToken | None:
+    """None if it was never given out, or is long over."""
+    row = await fetch_one(
+        conn,
+        "SELECT s.id, s.user_id, t.expires_at, t.used_at IS NOT NULL, s.ended_at IS NOT NULL"
+        " FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id WHERE t.hash = %s",
+        hash_of(token),
+    )
+    if row is None:
+        return None
+    sid, user_id, expires_at, used, ended = row
+    return RefreshToken(sid, user_id, expires_at, bool(used), bool(ended))
+
+
+async def update_refresh_token_used(conn: Any, token: str, now: datetime) -> None:
+    """It has been used and never opens anything again."""
+    await execute(conn, "UPDATE refresh_tokens SET used_at = %s WHERE hash = %s", now, hash_of(token))
+
+
+async def select_session_ended(conn: Any, sid: str) -> bool:
+    """Whether the session is over, or has never been."""
+    row = await fetch_one(conn, "SELECT ended_at IS NOT NULL FROM sessions WHERE id = %s", sid)
+    return row is None or bool(row[0])
+
+
+async def update_session_ended(conn: Any, sid: str, now: datetime) -> bool:
+    """Whether it was this call that ended it."""
+    changed, _ = await execute(conn, "UPDATE sessions SET ended_at = %s WHERE id = %s AND ended_at IS NULL", now, sid)
+    return changed == 1
+
+
+async def delete_expired_sessions(conn: Any, now: datetime, limit: int) -> int:
+    """How many rows of long past were taken out, at most `limit` of each kind."""
+    tokens, _ = await execute(conn, "DELETE FROM refresh_tokens WHERE expires_at < %s LIMIT %s", now, limit)
+    sessions, _ = await execute(conn, "DELETE FROM sessions WHERE expires_at < %s LIMIT %s", now, limit)
+    return tokens + sessions
