@@ -1,6 +1,6 @@
 # One command for each thing a person wants. Everything below runs in .venv, which `uv` fills from uv.lock.
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset test unit check format bench
+.PHONY: help up down status logs reset format check unit test bench tools
 
 PYTHON := .venv/bin/python
 UV_VERSION := 0.13.9
@@ -28,3 +28,24 @@ logs: .venv/.ready    ## the last lines of every log
 reset: .venv/.ready   ## end everything and delete the data
 	@$(PYTHON) -m local reset
 
+format: .venv/.ready  ## put the code into the one form that `check` asks for
+	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+check: .venv/.ready tools  ## formatter, linters, types and layers of everything
+	@.venv/bin/ruff format --check . && .venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports | tail -n 5
+	@cd frontend && npm run --silent check
+
+unit: .venv/.ready    ## the tests that need no server: seconds
+	@.venv/bin/pytest -q tests/unit
+
+test: check           ## all checks and all tests, on servers of their own; leaves nothing running
+	@cd frontend && npm test --silent
+	@.venv/bin/pytest -q
+
+bench: .venv/.ready   ## from commit to reader, against the running system
+	@$(PYTHON) -m bench delay
+
+tools: .venv/.ready   ## install what the checks and tests need beside the system itself
+	@$(PYTHON) -m local install tests
