@@ -96,10 +96,12 @@ def statements(script: str) -> list[str]:
 
 
 async def insert_janitor(conn: Any) -> None:
-    """User 1, whose password nobody knows."""
+    """User 1, whose password nobody knows, unless it is there."""
+    if await fetch_one(conn, "SELECT id FROM users WHERE id = %s", JANITOR):
+        return
     await execute(
         conn,
-        "INSERT IGNORE INTO users (id, username, password, created_at) VALUES (%s, 'janitor', %s, %s)",
+        "INSERT INTO users (id, username, password, created_at) VALUES (%s, 'janitor', %s, %s)",
         JANITOR,
         hash_now(secrets.token_urlsafe(48)),
         datetime.now(UTC),

@@ -22,7 +22,7 @@ class RefreshToken:
 
 
 def hash_of(token: str) -> str:
-    """What is kept of a refresh token: it has 256 random bits, so that a plain hash is enough."""
+    """What is kept of a refresh token, in hexadecimal: it has 256 random bits, so that a plain hash is enough."""
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
@@ -45,7 +45,7 @@ async def insert_refresh_token(conn: Any, sid: str, now: datetime, life: int) ->
     token, expires_at = secrets.token_urlsafe(32), now + timedelta(seconds=life)
     await execute(
         conn,
-        "INSERT INTO refresh_tokens (hash, session_id, expires_at) VALUES (%s, %s, %s)",
+        "INSERT INTO refresh_tokens (hash, session_id, expires_at) VALUES (UNHEX(%s), %s, %s)",
         hash_of(token),
         sid,
         expires_at,
@@ -59,7 +59,7 @@ async def select_refresh_token(conn: Any, token: str) -> RefreshToken | None:
     row = await fetch_one(
         conn,
         "SELECT s.id, s.user_id, t.expires_at, t.used_at IS NOT NULL, s.ended_at IS NOT NULL"
-        " FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id WHERE t.hash = %s",
+        " FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id WHERE t.hash = UNHEX(%s)",
         hash_of(token),
     )
     if row is None:
@@ -70,7 +70,7 @@ async def select_refresh_token(conn: Any, token: str) -> RefreshToken | None:
 
 async def update_refresh_token_used(conn: Any, token: str, now: datetime) -> None:
     """It has been used and never opens anything again."""
-    await execute(conn, "UPDATE refresh_tokens SET used_at = %s WHERE hash = %s", now, hash_of(token))
+    await execute(conn, "UPDATE refresh_tokens SET used_at = %s WHERE hash = UNHEX(%s)", now, hash_of(token))
 
 
 async def select_session_ended(conn: Any, sid: str) -> bool:

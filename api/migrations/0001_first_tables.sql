@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS sessions (
 
 -- Only the SHA-256 of a token is kept. A used one stays until it expires, so that its reuse is seen.
 CREATE TABLE IF NOT EXISTS refresh_tokens (
-    hash CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    hash BINARY(32) NOT NULL,
     session_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     expires_at DATETIME(3) NOT NULL,
     used_at DATETIME(3) NULL,
