@@ -44,8 +44,8 @@ export async function enter(path: "sign-in" | "sign-up", body: object): Promise<
 
 /** A new token for the refresh cookie. Several callers at a time share one request, and tabs take turns. */
 export function renewToken(): Promise<Token> {
-  renewing ??= inTurn(async () => keep(await ask<Token>("POST", "/v1/auth/refresh"))).finally(() => (renewing = undefined));
-  return renewing;
+  const renew = async () => keep(await ask<Token>("POST", "/v1/auth/refresh"));
+  return (renewing ??= inTurn(renew).finally(() => (renewing = undefined)));
 }
 
 /** Locks exist only where the page came over TLS or from this machine. */

@@ -7,7 +7,8 @@ import { FakeEventSource, FakeWebSocket, install, uninstall } from "./server";
 const HELLO = { node: "stream-1", userId: 4, resumed: false, heartbeat: 15 };
 
 function post(id: string): FeedEvent {
-  return { id, type: "post", at: "2026-11-23T20:15:04.123Z", actor: { id: 4, username: "ann" }, object: { id: 1, text: id } };
+  const actor = { id: 4, username: "ann" };
+  return { id, type: "post", at: "2026-11-23T20:15:04.123Z", actor, object: { id: 1, text: id } };
 }
 
 /** A feed and everything it has told the page. */
@@ -236,7 +237,8 @@ describe("when the server says bye", () => {
     expect([opened(), renew.mock.calls.length]).toEqual([1, 0]);
   });
 
-  test.each(["drain", "rotate", "slow", "too-many"])("%s: back after the time it asked for, and some jitter", async (reason) => {
+  const others = ["drain", "rotate", "slow", "too-many"];
+  test.each(others)("%s: back after the time it asked for, and some jitter", async (reason) => {
     open();
     source().say("hello", HELLO);
     source().say("bye", { reason, retry: 4000 });

@@ -27,7 +27,8 @@ export class FakeEventSource {
     if (this.readyState === FakeEventSource.CLOSED) return;
     this.readyState = 1;
     this.#id = id || this.#id; // as the standard has it: an id stays until the next one
-    this.#listeners.get(event)?.({ data: typeof data === "string" ? data : JSON.stringify(data), lastEventId: this.#id });
+    const text = typeof data === "string" ? data : JSON.stringify(data);
+    this.#listeners.get(event)?.({ data: text, lastEventId: this.#id });
   }
   /** The connection breaks; a browser comes back by itself. */
   break(): void {
