@@ -2,9 +2,8 @@
 
 import signal
 
-import httpx
-
 from local import environment
+from local.http_check import expect_200, get
 from local.install_edge import ensure_haproxy
 from local.site import Site
 from local.spec import Spec
@@ -15,9 +14,8 @@ def spec(site: Site, name: str = "haproxy") -> Spec:
     stats = f"http://127.0.0.1:{site.stats}"
 
     async def ready() -> None:
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
-            (await client.get(f"{stats}/stats")).raise_for_status()
-            await client.get(f"http://127.0.0.1:{site.front}/healthz")
+        await expect_200(f"127.0.0.1:{site.stats}", "/stats")
+        await get(f"127.0.0.1:{site.front}", "/healthz")
 
     return Spec(
         name=name,

@@ -58,6 +58,7 @@ def _make(mysql: Mysql) -> None:
     if mysql.flavour is Flavour.MYSQL:
         create = (str(mysql.server), "--no-defaults", "--initialize-insecure")
         run((*create, f"--user={user}", f"--datadir={half}"), within=_INIT_WITHIN)
+        (half / "auto.cnf").unlink(missing_ok=True)  # the server's own id: a primary and its replica must not share one
     else:
         tool = find_command("mariadb-install-db", "mysql_install_db")
         if tool is None:

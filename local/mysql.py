@@ -108,6 +108,8 @@ def _spec(
         "innodb-buffer-pool-size": "64M",
         "character-set-server": "utf8mb4",
         "max-connections": 200,
+        # `localhost` then means the socket only, where no stranger comes.
+        "skip-name-resolve": "ON",
         "performance-schema": "OFF",
         "replica-net-timeout" if not maria else "slave-net-timeout": 10,
         "relay-log-recovery": "ON",

@@ -2,9 +2,8 @@
 
 import sys
 
-import httpx
-
 from local import environment
+from local.http_check import expect_200
 from local.site import Site
 from local.spec import Spec
 
@@ -30,10 +29,7 @@ def _spec(site: Site, name: str, package: str, settings: dict[str, str], after: 
     address = f"http://{site.at_port(name)}"
 
     async def ready() -> None:
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
-            answer = await client.get(f"{address}/readyz")
-        if answer.status_code != 200:
-            raise RuntimeError(f"/readyz answers {answer.status_code}: {answer.text[:300]}")
+        await expect_200(site.at_port(name), "/readyz")
 
     return Spec(
         name=name,

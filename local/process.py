@@ -14,7 +14,7 @@ from local.child import Child, tail_of
 from local.spec import Spec
 
 _READY_ANSWER_WITHIN = 10.0
-_ASK_EVERY = 0.05
+_ASK_EVERY = 0.1
 _MAX_WHY = 500
 
 Say = Callable[[str, str], None]
