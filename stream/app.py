@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from contextlib import AsyncExitStack
 
 from quart import Quart
@@ -48,7 +49,16 @@ async def run() -> None:
         async def drain() -> None:
             await drained(node)
 
-        await serve_until_sigterm(create_app(node, meters), settings.stream_bind, follow_log(node, meters), drain=drain)
+        tasks = (follow_log(node, meters), end_stuck_streams(node))
+        await serve_until_sigterm(create_app(node, meters), settings.stream_bind, *tasks, drain=drain)
+
+
+async def end_stuck_streams(node: Node) -> None:
+    """Ends streams whose clients don't read, from outside their own writes, which may never return."""
+    while True:
+        await asyncio.sleep(1)
+        if node.hub is not None:
+            node.hub.end_stuck(time.monotonic() - node.settings.slow_after)
 
 
 async def drained(node: Node) -> None:

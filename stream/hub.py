@@ -15,17 +15,21 @@ class Stream:
     `place` is the seq from which on entries may not have been delivered; None when it is live, which is to say at the head.
     `past`, while it is there, are the offsets of the cursor that the stream came with: what is below them has been delivered, even
     if it stands behind `place` on this node. `repeats` are the ids of events that a snapshot has shown already.
+    `writing_since` is set (monotonic seconds) while a batch is being written and not taken by the client.
     """
 
     uid: int
     sid: str
     expires_at: int
-    wake: Callable[[], None]
+    wake: Callable[[], object]
+    abort: Callable[[], object] = lambda: None
     place: int | None = 0
     past: tuple[int, ...] | None = None
     repeats: frozenset[str] = frozenset()
     follows: dict[int, int] = field(default_factory=dict)
     end: str | None = None
+    writing_since: float | None = None
+    warned_for: int = 0
 
     @property
     def authors(self) -> Iterable[int]:
@@ -88,6 +92,21 @@ class Hub:
         for stream in self._by_user.get(uid, ()):
             if stream.sid == sid:
                 self.end(stream, "signed-out")
+
+    def renew(self, uid: int, sid: str, expires_at: int) -> int:
+        """Prolongs the session's streams to a newer token's expiry. Returns how many there are."""
+        streams = [stream for stream in self._by_user.get(uid, ()) if stream.sid == sid]
+        for stream in streams:
+            stream.expires_at = max(stream.expires_at, expires_at)
+            stream.wake()
+        return len(streams)
+
+    def end_stuck(self, before: float) -> None:
+        """Ends every stream whose client has not taken a batch since `before` (monotonic seconds)."""
+        for stream in self:
+            if stream.writing_since is not None and stream.writing_since < before:
+                self.end(stream, "slow")
+                stream.abort()
 
     def end(self, stream: Stream, reason: str) -> None:
         """Ends the stream; the first reason counts."""

@@ -17,5 +17,6 @@ class StreamSettings(Settings):
     heartbeat: Annotated[int, Field(ge=1, le=45)] = 15
     streams_per_user: Annotated[int, Field(ge=1)] = 20
     streams_per_node: Annotated[int, Field(ge=1)] = 20_000
+    slow_after: Annotated[int, Field(ge=5)] = 30  # longer than any hiccup of a phone, shorter than the edge's silence
     stream_max_age: Annotated[int, Field(ge=60)] = 4 * 3600
     drain: Annotated[int, Field(ge=0, le=600)] = 8
