@@ -87,9 +87,7 @@ def _logs(place: Place, name: str | None, *, follow: bool) -> int:
 
 def _install(place: Place, what: str | None) -> int:
     if what == "mongo-rs":
-        print(
-            f"  mongo          {build_rust(place.software)}: used from the next start on (an empty database: `reset` first)"
-        )
+        print(f"  mongo          {build_rust(place.software)}: used from now on, here after `reset`")
         return 0
     site = Site.at(place)
     specs(site)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from local.install_debian import find_command, install_packages
-from local.install_steps import PersonNeeded, one_at_a_time, run, step
+from local.install_steps import InstallError, PersonNeeded, one_at_a_time, run, step
 
 _PY = "SecantusDB==0.7.0b3"
 _RS = ("secantus-mdb", "0.5.3-beta.196")
@@ -28,12 +28,19 @@ class Mongo:
     flavour: Flavour
 
 
-def ensure_mongo(software: Path) -> Mongo:
-    """The best there is on this machine; installs the Python one, in a venv of its own, if there is none."""
-    if found := _find(software):
+def ensure_mongo(software: Path, made_by: Flavour | None = None) -> Mongo:
+    """The best there is on this machine; installs the Python one, in a venv of its own, if there is none.
+
+    Data that exists stays with the server that made it, `made_by`: none of them reads another's files.
+    """
+    if found := _find(software, made_by):
         return found
+    if made_by not in (None, Flavour.PYTHON):
+        raise InstallError(
+            f"the data was written by {made_by}, which is not there: install it, or `python -m local reset`"
+        )
     with one_at_a_time(software, "mongo"):
-        if found := _find(software):
+        if found := _find(software, made_by):
             return found
         with step("mongo", f"installing {_PY} into a venv of its own"):
             _install_py(software)
@@ -41,7 +48,7 @@ def ensure_mongo(software: Path) -> Mongo:
 
 
 def build_rust(software: Path) -> Path:
-    """Builds the faster server from crates.io: about 5 minutes on 2 cores. It is used from the next start on."""
+    """Builds the faster server from crates.io: about 5 minutes on 2 cores. It is used for data that is made from then on."""
     if shutil.which("cargo") is None:
         raise PersonNeeded("cargo is needed to build it: install Rust (Debian: apt-get install cargo), then try again")
     missing = [package for command, package in (("clang", "clang"), ("cmake", "cmake")) if not shutil.which(command)]
@@ -53,11 +60,14 @@ def build_rust(software: Path) -> Path:
     return _rust(software)
 
 
-def _find(software: Path) -> Mongo | None:
-    if mongod := find_command("mongod"):
-        return Mongo(mongod, Flavour.MONGOD)
-    for path, flavour in ((_rust(software), Flavour.RUST), (_python(software), Flavour.PYTHON)):
-        if path.exists():
+def _find(software: Path, made_by: Flavour | None) -> Mongo | None:
+    places = {
+        Flavour.MONGOD: find_command("mongod"),
+        Flavour.RUST: _rust(software),
+        Flavour.PYTHON: _python(software),
+    }
+    for flavour, path in places.items():
+        if path is not None and path.exists() and made_by in (None, flavour):
             return Mongo(path, flavour)
     return None
 

@@ -9,8 +9,12 @@ from local.spec import Spec
 
 def spec(site: Site, name: str = "mongo") -> Spec:
     """Ready when an acknowledged write is on its disk."""
-    mongo = ensure_mongo(site.place.software)
-    directory, port = str(site.data(name)), str(site.ports[name])
+    mark = site.data(name) / "made-by"
+    mongo = ensure_mongo(site.place.software, Flavour(mark.read_text()) if mark.exists() else None)
+    mark.write_text(mongo.flavour)
+    files = site.data(name) / "files"
+    files.mkdir(exist_ok=True)
+    directory, port = str(files), str(site.ports[name])
     arguments: tuple[str, ...]
     if mongo.flavour is Flavour.MONGOD:
         arguments = ("--dbpath", directory, "--port", port, "--bind_ip", "127.0.0.1", "--nounixsocket")

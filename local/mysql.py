@@ -130,7 +130,6 @@ def _spec(
 _MARIADB = {
     "gtid-strict-mode": "ON",
     "log-slave-updates": "ON",
-    "skip-name-resolve": "ON",
     "innodb-log-file-size": "16M",
 }
 _MYSQL = {
