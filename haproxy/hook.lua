@@ -55,18 +55,18 @@ local function lines(headers, name)
 end
 
 -- jwt_verify checks the signature only, and only its 1 means yes. A PEM goes by its path, which HAProxy opens the first time
--- and then finds in memory; a secret goes by a variable, since 2.6 takes a literal one for a file's name.
+-- and then finds in memory; a secret goes by a variable, since 2.6 takes a literal one for a file's name. It throws where 3.2 cannot load a PEM, and says -5 on 2.6.
 local function is_signed(txn, text, key)
   local argument = key.path
   if key.secret then
     txn:set_var("txn.secret", key.secret)
     argument = "txn.secret"
   end
-  local verdict = txn.c:jwt_verify(text, key.alg, argument)
+  local ok, verdict = pcall(txn.c.jwt_verify, txn.c, text, key.alg, argument)
   if key.secret then
     txn:unset_var("txn.secret")
   end
-  return verdict == 1
+  return ok and verdict == 1
 end
 
 local function check(txn, text)

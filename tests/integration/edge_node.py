@@ -100,6 +100,8 @@ async def _speak(head: bytes, reader: asyncio.StreamReader, writer: asyncio.Stre
     while True:
         for chunk in protocol.data_to_send():
             writer.write(chunk)
+        if protocol.close_expected():
+            raise EOFError
         protocol.receive_data(await _some(reader))
         for event in protocol.events_received():
             if getattr(event, "opcode", None) is Opcode.TEXT:

@@ -154,9 +154,15 @@ def parse(received: bytes) -> Answer:
 
 @asynccontextmanager
 async def edge(
-    binary: str, directory: Path, *, api: int = 1, stream: int = 2, settings: Mapping[str, str] | None = None
+    binary: str,
+    directory: Path,
+    *,
+    api: int = 1,
+    stream: int = 2,
+    settings: Mapping[str, str] | None = None,
+    project: Path = PROJECT,
 ) -> AsyncIterator[Edge]:
-    """An edge before that many stand-ins, ready, and ended with them."""
+    """An edge before that many stand-ins, ready, and ended with them. `project` holds the configuration."""
     keys = directory / "public"
     keys.mkdir()
     async with AsyncExitStack() as stack:
@@ -178,7 +184,7 @@ async def edge(
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *(binary, "-W", "-db", "-f", "haproxy/haproxy.cfg"),
-                cwd=PROJECT,
+                cwd=project,
                 env={"PATH": os.environ.get("PATH", ""), **environment},
                 stdout=output,
                 stderr=subprocess.STDOUT,
