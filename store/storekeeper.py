@@ -21,6 +21,7 @@ from store.cursor import Cursor
 from store.events import Arrival, EventType, NotAnEvent, Record, decode, parse_arrival
 from store.feed import Feed
 from store.meters import Meters
+from store.sessions import Sessions
 from store.settings import Settings
 from store.timelines import MOST_FOLLOWERS, Timelines, Unknown, open_redis
 from store.topic import Topic, ensure_topics
@@ -49,7 +50,7 @@ class Storekeeper:
         async with AsyncExitStack() as stack:
             self._archive: Archive = await stack.enter_async_context(open_archive(self._settings))
             redis = await stack.enter_async_context(open_redis(self._settings))
-            self._timelines, self._feed = Timelines(redis), Feed(redis, self._archive)
+            self._timelines, self._feed, self._sessions = Timelines(redis), Feed(redis, self._archive), Sessions(redis)
             self._dead = await stack.enter_async_context(Publisher(self._settings, self._settings.kafka_dead_topic))
             await self._patiently(self._archive.ensure_indexes)
             await self._patiently(lambda: self._archive.begin_topic(topic.epoch, topic.partitions))
@@ -92,9 +93,7 @@ class Storekeeper:
         await self._archive.add(arrivals)
         await self._archive.change_follows([arrival.change for arrival in arrivals if arrival.change])
         until = datetime.now(UTC) + _TOKEN_LIFE
-        await self._archive.end_sessions(
-            {arrival.sid: until for arrival in arrivals if arrival.sid and arrival.type is EventType.LOGOUT}
-        )
+        await self._archive.end_sessions(dict.fromkeys(_ended(arrivals), until))
 
     async def _into_timelines(self, arrivals: list[Arrival]) -> None:
         """Redis may be gone: then all that it holds is dropped when it is back, before anything is added to it again."""
@@ -104,6 +103,9 @@ class Storekeeper:
                 self._timelines_missed = False
             await self._push([arrival for arrival in arrivals if arrival.type is not EventType.POST_DELETED])
             await self._timelines.forget(await self._changed_keys(arrivals))
+            for sid in _ended(arrivals):
+                # The API said so at once, unless Redis was away just then.
+                await self._sessions.mark_ended(sid, int(time.time() + _TOKEN_LIFE.total_seconds()))
         except Unknown as error:
             self._timelines_missed = True
             log.warning("the timelines miss a batch and will be made anew: %s", error)
@@ -175,6 +177,10 @@ class _AtProgress(ConsumerRebalanceListener):  # type: ignore[misc]
         for at in assigned:
             known = progress.offsets[at.partition] if progress and progress.epoch == self._topic.epoch else 0
             self._reader.seek(at, max(known, first[at]))
+
+
+def _ended(arrivals: Iterable[Arrival]) -> list[str]:
+    return [arrival.sid for arrival in arrivals if arrival.sid and arrival.type is EventType.LOGOUT]
 
 
 def _check_body(arrival: Arrival) -> None:

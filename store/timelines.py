@@ -136,7 +136,7 @@ class Timelines:
     async def forget_all(self) -> None:
         """Drops everything that can be made again: after an outage in which changes were missed."""
         with redis_or_unknown():
-            for pattern in ("lease:*", "following:*", "followers:*", "feed:*"):
+            for pattern in ("lease:*", "following:*", "followers:*", "feed:*", "session:*"):
                 async for key in self._redis.scan_iter(pattern, count=1000):
                     await self._redis.unlink(key)
 
