@@ -141,11 +141,18 @@ class Api:
 
 @asynccontextmanager
 async def running_api(
-    settings: ApiSettings, log: list[Record] | None = None, *, outbox: bool = True
+    settings: ApiSettings,
+    log: list[Record] | None = None,
+    *,
+    outbox: bool = True,
+    kafka: bool = False,
 ) -> AsyncIterator[Api]:
-    """An API process: its routes and background tasks; without `outbox` it commits and then tells nothing, as if it had died."""
+    """An API process: its routes and background tasks; without `outbox` it commits and then tells nothing, as if it had died.
+
+    With `kafka` it tells the real one that the settings name.
+    """
     publisher = Remembering(settings, log)
-    async with open_parts(settings, publisher) as parts:
+    async with open_parts(settings, None if kafka else publisher) as parts:
         tasks = [asyncio.create_task(look_after(parts.database))]
         if outbox:
             tasks.append(asyncio.create_task(parts.outbox.run()))
