@@ -30,7 +30,7 @@ every_running_service = pytest.mark.parametrize("name", RUNNING)
 
 
 def example() -> set[str]:
-    return set(re.findall(r"^([A-Z0-9_]+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE))
+    return set(re.findall(r"^#?([A-Z0-9_]+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE))
 
 
 def environment(name: str) -> dict[str, str]:
@@ -78,7 +78,7 @@ def test_every_name_in_an_environment_is_a_setting_or_one_of_the_images(name: st
 
 def test_every_variable_that_is_filled_in_is_in_the_example_with_the_same_default() -> None:
     used = re.findall(r"\$\{([A-Z0-9_]+)(?::-([^}]*))?\}", TEXT)
-    lines = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", (PROJECT / ".env.example").read_text(), re.MULTILINE))
+    lines = dict(re.findall(r"^#?([A-Z0-9_]+)=(.*)$", (PROJECT / ".env.example").read_text(), re.MULTILINE))
 
     assert [(name, default) for name, default in used if lines.get(name) != default] == []
 

@@ -25,7 +25,7 @@ def all_settings() -> dict[str, type[Settings]]:
 
 
 def example() -> dict[str, str]:
-    return dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", EXAMPLE.read_text(), re.MULTILINE))
+    return dict(re.findall(r"^#?([A-Z0-9_]+)=(.*)$", EXAMPLE.read_text(), re.MULTILINE))
 
 
 def test_every_process_has_settings_of_its_own() -> None:
