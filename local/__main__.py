@@ -3,18 +3,16 @@
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
-from local import commands, daemon
+from local import commands
 from local.child import tail_of
-from local.install_mongo import build_rust
-from local.install_page import ensure_page
 from local.install_steps import InstallError, PersonNeeded
-from local.place import Place
-from local.plan import PROCESSES, specs
+from local.lock import AlreadyRunning
+from local.place import NAMES, Place
 from local.ports import NoPort
-from local.site import Site
 
 _LOG_LINES = 20
 
@@ -27,17 +25,20 @@ def main() -> int:
     except PersonNeeded as error:
         print(error, file=sys.stderr)
         return 2
-    except (InstallError, NoPort, daemon.AlreadyRunning) as error:
+    except (InstallError, NoPort, AlreadyRunning) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print("interrupted; what runs goes on running: `python -m local status`, `down`", file=sys.stderr)
         return 130
 
 
 def _run(chosen: argparse.Namespace, place: Place) -> int:
     match chosen.command:
         case "up":
-            return asyncio.run(commands.up(place))
+            from local.up import up  # here and below: the drivers take a second to import, and `status` needs none
+
+            return asyncio.run(up(place))
         case "down":
             return asyncio.run(commands.down(place))
         case "reset":
@@ -51,7 +52,10 @@ def _run(chosen: argparse.Namespace, place: Place) -> int:
         case "install":
             return _install(place, chosen.what)
         case _:
-            asyncio.run(daemon.supervise(Site.at(place, chosen.front, chosen.stats)))
+            from local.daemon import supervise
+            from local.site import Site
+
+            asyncio.run(supervise(Site.at(place, chosen.front, chosen.stats)))
             return 0
 
 
@@ -64,10 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("reset", help="end everything and delete the data")
     commands.add_parser("status", help="every process").add_argument("--json", action="store_true")
     logs = commands.add_parser("logs", help="the last lines of every log, or of one")
-    logs.add_argument("name", nargs="?", choices=[*PROCESSES, "supervisor"], metavar="NAME")
+    logs.add_argument("name", nargs="?", choices=[*NAMES, "supervisor"], metavar="NAME")
     logs.add_argument("-f", "--follow", action="store_true", help="and what comes after")
     for verb in ("start", "stop"):
-        commands.add_parser(verb, help=f"{verb} one process").add_argument("name", choices=PROCESSES, metavar="NAME")
+        commands.add_parser(verb, help=f"{verb} one process").add_argument("name", choices=NAMES, metavar="NAME")
     install = commands.add_parser("install", help="only install what is missing; `mongo-rs` builds the faster MongoDB")
     install.add_argument("what", nargs="?", choices=["mongo-rs"])
     supervise = commands.add_parser("supervise")  # what `up` starts
@@ -77,7 +81,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _logs(place: Place, name: str | None, *, follow: bool) -> int:
-    names = [name] if name else [*PROCESSES, "supervisor"]
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
+    names = [name] if name else [*NAMES, "supervisor"]
     if follow:
         os.execvp("tail", ["tail", "-n", str(_LOG_LINES), "-F", *(str(place.log(one)) for one in names)])  # noqa: S606
     for one in names:
@@ -86,6 +91,11 @@ def _logs(place: Place, name: str | None, *, follow: bool) -> int:
 
 
 def _install(place: Place, what: str | None) -> int:
+    from local.install_mongo import build_rust
+    from local.install_page import ensure_page
+    from local.plan import specs
+    from local.site import Site
+
     if what == "mongo-rs":
         print(f"  mongo          {build_rust(place.software)}: used from now on, here after `reset`")
         return 0

@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import resource
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from local.spec import Spec
 
 _KILLED_WITHIN = 10.0
+# A stream is an open file; a shell usually allows 1024.
+_OPEN_FILES = 65_536
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
@@ -22,11 +25,14 @@ async def spawn(spec: Spec, log: Path) -> Child:
     When the thread that calls this ends, the kernel sends the child its death signal (prctl(2), PR_SET_PDEATHSIG).
     """
     parent, death_signal = os.getpid(), int(spec.death_signal)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    files = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
 
     def tie_to_parent() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
         if os.getppid() != parent:  # it died before the line above
             os._exit(1)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
 
     with log.open("ab") as out:
         return await asyncio.create_subprocess_exec(

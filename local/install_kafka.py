@@ -85,7 +85,7 @@ def find_java() -> Path | None:
 
 
 def _install_java() -> Path:
-    install_packages("openjdk-17-jre-headless")
+    install_packages("default-jre-headless")
     if java := find_java():
         return java
     raise InstallError("no Java 17 or later: install a JRE and put it on PATH, or name its directory in JAVA_HOME")

@@ -8,6 +8,12 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 
+# In the order in which `status` shows them.
+NAMES = (
+    *("kafka-1", "mongo", "mysql-primary", "mysql-replica", "redis", "haproxy"),
+    *("api-1", "api-2", "stream-1", "stream-2", "storekeeper-1"),
+)
+
 # A Unix socket's path has room for 107 bytes; the longest name below is 18 with its slash.
 _MAX_SOCKET_DIRECTORY = 107 - 18
 
@@ -57,6 +63,11 @@ class Place:
             return inside
         name = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"stickyfeed-{os.getuid()}-{name}"
+
+    @property
+    def control(self) -> Path:
+        """Where the supervisor listens for commands."""
+        return self.sockets / "control.sock"
 
     @property
     def environment(self) -> Path:

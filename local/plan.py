@@ -6,7 +6,6 @@ from local import edge, kafka, mongo, mysql, ours, redis
 from local.site import Site
 from local.spec import Spec
 
-# In the order in which `status` shows them.
 PROCESSES: dict[str, Callable[[Site, str], Spec]] = {
     "kafka-1": kafka.spec,
     "mongo": mongo.spec,

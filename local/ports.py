@@ -67,6 +67,14 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
         return True
 
 
+def chosen_front(variable: str, usual: int) -> int | None:
+    """The port that the environment names, else the usual one; None for 0, a private one. Raises NoPort for anything else."""
+    text = os.environ.get(variable) or str(usual)
+    if not text.isdigit() or int(text) > 65_535:
+        raise NoPort(f"{variable}={text} is not a port: give a number up to 65535, or 0 for any that is free")
+    return int(text) or None
+
+
 def check_front(port: int, variable: str) -> None:
     """Raises NoPort if a person's chosen port is taken: it is never changed silently."""
     if is_free(port):
@@ -77,14 +85,15 @@ def check_front(port: int, variable: str) -> None:
 
 
 def listener_of(port: int) -> str | None:
-    """`name (pid n)` of the process that listens on the port, if /proc lets us see it."""
+    """Name, pid and working directory of the process that listens on the port, if /proc lets us see it."""
     sockets = {f"socket:[{inode}]" for inode in _inodes(port)}
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             for descriptor in (process / "fd").iterdir():
                 with suppress(OSError):
                     if os.readlink(descriptor) in sockets:  # noqa: PTH115  (Path.readlink reads no `socket:[1]`)
-                        return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+                        name = (process / "comm").read_text().strip()
+                        return f"{name} (pid {process.name}, started in {os.readlink(process / 'cwd')})"  # noqa: PTH115
     return None
 
 

@@ -18,7 +18,7 @@ class Supervisor:
     """The same one under `python -m local up` and in tests. It must live in the thread that ends last (PR_SET_PDEATHSIG)."""
 
     def __init__(self, specs: Iterable[Spec], logs: Path, say: Say, *, respawn: bool = True) -> None:
-        self._say = say
+        self._say, self._logs = say, logs
         self.processes = {spec.name: Process(spec, logs / f"{spec.name}.log", say, respawn=respawn) for spec in specs}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -69,12 +69,13 @@ class Supervisor:
         """A log that has grown too long becomes `NAME.log.1`, and its process goes on writing at the start of an empty one."""
         while True:
             await asyncio.sleep(_LOOK_AT_LOGS_EVERY)
-            for process in self.processes.values():
-                if process.log.exists() and process.log.stat().st_size > _MAX_LOG_BYTES:
-                    await asyncio.to_thread(_trim, process.log)
+            for log in self._logs.glob("*.log"):
+                if log.stat().st_size > _MAX_LOG_BYTES:
+                    await asyncio.to_thread(trim, log)
 
 
-def _trim(log: Path) -> None:
+def trim(log: Path) -> None:
+    """Moves what the log holds to `NAME.log.1`, while its process goes on writing."""
     # Processes append to a descriptor they hold, so the file is copied and emptied, not renamed.
     shutil.copyfile(log, log.with_suffix(".log.1"))
     os.truncate(log, 0)

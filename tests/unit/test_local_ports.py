@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local.ports import NoPort, Ports, check_front, free_port, is_free, listener_of
+from local.ports import NoPort, Ports, check_front, chosen_front, free_port, is_free, listener_of
 
 
 def listener(port: int = 0) -> socket.socket:
@@ -66,9 +66,26 @@ def test_a_taken_front_door_names_who_has_it_and_the_variable_to_change() -> Non
     with listener() as taken, pytest.raises(NoPort) as refusal:
         check_front(taken.getsockname()[1], "EDGE_PORT")
 
-    assert f"pid {os.getpid()}" in str(refusal.value)
+    assert f"pid {os.getpid()}, started in {Path.cwd()}" in str(refusal.value)
     assert "EDGE_PORT=" in str(refusal.value)
 
 
 def test_nobody_is_named_for_a_free_port() -> None:
     assert listener_of(free_port()) is None
+
+
+@pytest.mark.parametrize(("text", "port"), [("", 8080), ("18080", 18080), ("0", None)])
+def test_the_front_door_is_where_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch, text: str, port: int | None
+) -> None:
+    monkeypatch.setenv("EDGE_PORT", text)
+
+    assert chosen_front("EDGE_PORT", 8080) == port
+
+
+@pytest.mark.parametrize("text", ["http", "-1", "65536", "80 "])
+def test_what_is_no_port_is_refused_with_its_variable(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("EDGE_PORT", text)
+
+    with pytest.raises(NoPort, match="EDGE_PORT"):
+        chosen_front("EDGE_PORT", 8080)

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from local.child import tail_of
+from local.place import NAMES
+from local.plan import PROCESSES
 from local.process import Failed, Process, State
 from local.spec import Spec
 from local.status import Status, table
-from local.supervisor import Supervisor
+from local.supervisor import Supervisor, trim
 
 Said = list[tuple[str, str]]
 Make = Callable[..., Supervisor]
@@ -124,8 +127,7 @@ async def test_one_that_does_not_want_to_end_is_killed_with_its_children(supervi
     script = f"trap '' TERM; sleep 60 & echo $! > {tmp_path}/child; while :; do wait; done"
     supervisor = supervisors(sleeper("stubborn", script=script, stop_within=0.3))
     await supervisor.start()
-    while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text():
-        await asyncio.sleep(0.01)
+    await has_text(tmp_path / "child")
     child = int((tmp_path / "child").read_text())
 
     said = await supervisor.processes["stubborn"].stop()
@@ -175,7 +177,7 @@ async def test_nothing_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> N
     program = (
         "import asyncio, pathlib, sys\n"
         "from local.spec import Spec\n"
-        "from local.supervisor import Supervisor\n"
+        "from local.supervisor import Supervisor, trim\n"
         "async def ready(): pass\n"
         "async def main():\n"
         "    s = Supervisor([Spec('one', ('sleep', '60'), ready)], pathlib.Path(sys.argv[1]), lambda *_: None)\n"
@@ -204,8 +206,7 @@ async def test_the_log_of_the_run_before_is_kept_apart(supervisors: Make, tmp_pa
     supervisor = supervisors(sleeper("one", script="echo today; exec sleep 60"))
     await supervisor.start()
 
-    while not (tmp_path / "one.log").read_text():
-        await asyncio.sleep(0.01)
+    await has_text(tmp_path / "one.log")
 
     assert (tmp_path / "one.log").read_text() == "today\n"
     assert (tmp_path / "one.log.1").read_text() == "yesterday\n"
@@ -232,3 +233,28 @@ async def test_status_tells_what_a_person_needs_to_know(supervisors: Make, tmp_p
     }
     assert (gone.pid, gone.state) == (None, "stopped")
     assert "restarts: 3" in table([web, gone]).splitlines()[0]
+
+
+async def test_a_log_that_has_grown_too_long_starts_anew_without_a_word_lost(supervisors: Make, tmp_path: Path) -> None:
+    script = f"echo before; until [ -e {tmp_path}/go ]; do sleep 0.01; done; echo after; exec sleep 60"
+    supervisor = supervisors(sleeper("chatty", script=script))
+    await supervisor.start()
+    log = supervisor.processes["chatty"].log
+    await has_text(log)
+
+    trim(log)
+    (tmp_path / "go").touch()
+    await has_text(log)
+
+    assert log.read_text() == "after\n"
+    assert log.with_suffix(".log.1").read_text() == "before\n"
+
+
+async def has_text(log: Path) -> None:
+    async with asyncio.timeout(5):
+        while not tail_of(log):
+            await asyncio.sleep(0.01)
+
+
+def test_the_names_that_commands_know_are_those_of_the_processes() -> None:
+    assert tuple(PROCESSES) == NAMES
