@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -28,6 +27,9 @@ def main() -> int:
     except (InstallError, NoPort, AlreadyRunning) as error:
         print(error, file=sys.stderr)
         return 1
+    except BrokenPipeError:  # `| head` has read enough; nothing more must be written, at exit neither
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("interrupted; what runs goes on running: `python -m local status`, `down`", file=sys.stderr)
         return 130
@@ -81,7 +83,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _logs(place: Place, name: str | None, *, follow: bool) -> int:
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
     names = [name] if name else [*NAMES, "supervisor"]
     if follow:
         os.execvp("tail", ["tail", "-n", str(_LOG_LINES), "-F", *(str(place.log(one)) for one in names)])  # noqa: S606

@@ -68,8 +68,13 @@ def one_at_a_time(directory: Path, what: str) -> Iterator[None]:
 
 @contextmanager
 def step(name: str, what: str) -> Iterator[None]:
-    """A progress line when something that takes a while begins, and the time it took when it has ended well."""
+    """A progress line when something that takes a while begins, and the time it took. An InstallError gets to know its step."""
     print(f"  {name:<14} {what} ...", flush=True)
     began = time.monotonic()
-    yield
+    try:
+        yield
+    except PersonNeeded:
+        raise
+    except InstallError as error:
+        raise InstallError(f"{name}: {what} failed: {error}") from error
     print(f"  {name:<14} done   {time.monotonic() - began:.1f} s", flush=True)
