@@ -24,6 +24,7 @@ class Node:
     events: "asyncio.Queue[bytes]" = field(default_factory=asyncio.Queue)
     left: asyncio.Event = field(default_factory=asyncio.Event)
     requests: int = 0
+    _door: asyncio.Server | None = None
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
 
     @property
@@ -78,6 +79,16 @@ class Node:
         self.left.set()
         raise EOFError
 
+    async def open_door(self) -> None:
+        self._door = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._door.sockets[0].getsockname()[1]
+
+    async def die(self) -> None:
+        """Takes no connection any more and cuts those there are. `open_door` brings it back."""
+        assert self._door
+        self._door.close()
+        await self.lose_everybody()
+
     async def lose_everybody(self) -> None:
         """Cuts every connection, as a node that dies does."""
         for writer in list(self._open):
@@ -118,11 +129,9 @@ async def _some(reader: asyncio.StreamReader) -> bytes:
 @asynccontextmanager
 async def node(name: str, port: int = 0) -> AsyncIterator[Node]:
     """A node that serves until the block ends."""
-    standing = Node(name)
-    server = await asyncio.start_server(standing._serve, "127.0.0.1", port)
-    standing.port = server.sockets[0].getsockname()[1]
+    standing = Node(name, port)
+    await standing.open_door()
     try:
         yield standing
     finally:
-        server.close()
-        await standing.lose_everybody()
+        await standing.die()

@@ -1,19 +1,18 @@
 """A real HAProxy with the project's own configuration, before stand-in nodes; and a client that sends exact bytes."""
 
 import asyncio
-import json
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from tests.integration.edge_answer import Answer, parse
 from tests.integration.edge_node import Node, node
 from tests.integration.edge_tokens import Mint
 
@@ -42,29 +41,6 @@ def version_of(binary: str) -> str:
         return "missing"
     match = re.search(r"version (\d+\.\d+)", said)
     return match[1] if match else "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-
-    def header(self, name: str) -> str | None:
-        return next((value for key, value in self.headers if key.lower() == name), None)
-
-    @property
-    def json(self) -> dict[str, Any]:
-        return dict(json.loads(self.body))
-
-    @property
-    def error(self) -> str:
-        return str(self.json["error"])
-
-    def sent(self, name: str) -> list[str]:
-        """The values of a header that the node was sent."""
-        pairs = (line.partition(":") for line in self.json["headers"])
-        return [value.strip() for key, _, value in pairs if key.lower() == name]
 
 
 def free_port() -> int:
@@ -142,16 +118,6 @@ class Edge:
         return self.log.read_text(errors="replace")
 
 
-def parse(received: bytes) -> Answer:
-    """The answer; status 0 if the connection was closed without one."""
-    if not received:
-        return Answer(0, [], b"")
-    head, _, body = received.partition(b"\r\n\r\n")
-    line, *rest = head.decode("latin-1").split("\r\n")
-    pairs = [(name, value.strip()) for name, _, value in (header.partition(":") for header in rest)]
-    return Answer(int(line.split(" ")[1]), pairs, body)
-
-
 @asynccontextmanager
 async def edge(
     binary: str,
@@ -218,8 +184,3 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
-
-
-def lines_of(log: str) -> Iterable[dict[str, Any]]:
-    """The requests in the log. Raises ValueError where one of its lines is no JSON."""
-    return [json.loads(line) for line in log.splitlines() if line.startswith("{")]

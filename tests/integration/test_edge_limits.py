@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.integration.edge_system import PROJECT, SECRET, Edge, binaries, edge, lines_of, version_of
+from tests.integration.edge_answer import lines_of
+from tests.integration.edge_system import PROJECT, SECRET, Edge, binaries, edge, version_of
 
 LIMIT = 8
 

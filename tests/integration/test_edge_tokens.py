@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.integration.edge_hostile import hostile
 from tests.integration.edge_system import Edge, binaries, edge, version_of
-from tests.integration.edge_tokens import PRIME, RSA_KID, SECRET_KID, Mint, b64, claims_of, dump, hostile
+from tests.integration.edge_tokens import PRIME, RSA_KID, SECRET_KID, Mint, b64, claims_of, dump
 
 
 @pytest.fixture(scope="module", params=binaries(), ids=version_of)
