@@ -41,4 +41,6 @@ async def run() -> None:
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(open_parts(settings))
         stack.push_async_callback(parts.outbox.flush)
-        await serve_until_sigterm(create_app(parts), settings.api_bind, look_after(parts.database), parts.outbox.run())
+        await serve_until_sigterm(
+            create_app(parts), settings.api_bind, look_after(parts.database), parts.outbox.run(), parts.outbox.watch()
+        )

@@ -8,6 +8,7 @@ row only if no older row of its author is left behind.
 import asyncio
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from api import meters
@@ -30,7 +31,8 @@ log = logging.getLogger(__name__)
 BATCH = 500
 _LONGEST_LINE = 10_000  # rows to be told at once; what comes beyond waits for the sweep
 _PUBLISH_SECONDS = 60.0  # the publisher's own bound is shorter
-_SWEEP_SECONDS = 1.0
+_WATCH_SECONDS = 1.0
+_FLUSH_SECONDS = 2.0
 _OVERDUE_SECONDS = 2.0
 _HELD_SECONDS = 0.007  # about as long as another process needs to tell and delete an author's older row
 _MOST_TRIES = 30
@@ -44,7 +46,8 @@ class Outbox:
         self._database, self._publisher = database, publisher
         self._tries: dict[int, int] = {}  # id of a row that waits -> how often it was held by an older one
         self._woken = asyncio.Event()
-        self.waiting, self.oldest_seconds = 0, 0.0  # as of the last sweep; counted up to a bound
+        self._overdue = False
+        self.waiting, self.oldest_seconds = 0, 0.0  # as last counted; up to a bound
 
     def wake(self, row_ids: Iterable[int]) -> None:
         """Has these rows told soon. Never waits; when too many wait already, the sweep tells them."""
@@ -56,12 +59,12 @@ class Outbox:
     async def run(self) -> None:
         """Runs for ever; survives Kafka and MySQL being gone, at the start too."""
         await self._database.migrated.wait()
-        loop = asyncio.get_running_loop()
-        pause, sweep_at = _FIRST_PAUSE, loop.time()
+        pause = _FIRST_PAUSE
         while True:
             try:
-                if loop.time() >= sweep_at:
-                    sweep_at = loop.time() + (0 if await self._sweep() else _SWEEP_SECONDS)
+                if self._overdue:
+                    told, _ = await self._tell(None, "swept")
+                    self._overdue = told > 0  # there may be more; what another process holds is its own to tell
                 held = await self._tell_woken()
                 pause = _FIRST_PAUSE
             except (DatabaseUnavailable, BrokerUnavailable) as error:
@@ -70,24 +73,33 @@ class Outbox:
                 self._tries.clear()
                 await asyncio.sleep(pause)
                 pause, held = min(pause * 2, _LONGEST_PAUSE), False
-            await self._wait(_HELD_SECONDS if held else sweep_at - loop.time(), not held)
+            if held:
+                await asyncio.sleep(_HELD_SECONDS)
+            elif not self._overdue:
+                await self._woken.wait()
+
+    async def watch(self) -> None:
+        """Runs for ever: counts what waits, also while `run` waits for Kafka, and has it swept when it is overdue."""
+        await self._database.migrated.wait()
+        while True:
+            with suppress(DatabaseUnavailable):
+                async with self._database.primary.connection(_WATCH_SECONDS) as conn:
+                    self.waiting, oldest = await select_waiting(conn)
+                self.oldest_seconds = _age(oldest) if oldest else 0.0
+                meters.OUTBOX_WAITING.set(self.waiting)
+                meters.OUTBOX_OLDEST.set(self.oldest_seconds)
+                if self.oldest_seconds >= _OVERDUE_SECONDS:
+                    self._overdue = True
+                    self._woken.set()
+            await asyncio.sleep(_WATCH_SECONDS)
 
     async def flush(self) -> None:
         """Tells what was woken last, for the end of a process; what does not work now is left to others."""
         try:
-            await self._tell_woken()
-        except (DatabaseUnavailable, BrokerUnavailable) as error:
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                await self._tell_woken()
+        except (DatabaseUnavailable, BrokerUnavailable, TimeoutError) as error:
             log.warning("events are left in the outbox: %s", error)
-
-    async def _wait(self, seconds: float, or_woken: bool) -> None:
-        if not or_woken:
-            await asyncio.sleep(seconds)
-        elif seconds > 0:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._woken.wait()
-            except TimeoutError:
-                pass
 
     async def _tell_woken(self) -> bool:
         """Tells what requests have left; whether some of it is held by older rows and is to be tried again at once."""
@@ -103,18 +115,6 @@ class Outbox:
         if len(self._tries) > len(held):
             self._woken.set()
         return bool(held)
-
-    async def _sweep(self) -> bool:
-        """Tells the oldest rows if they are overdue; whether there may be more of them."""
-        async with self._database.primary.connection(_SWEEP_SECONDS) as conn:
-            self.waiting, oldest = await select_waiting(conn)
-        self.oldest_seconds = _age(oldest) if oldest else 0.0
-        meters.OUTBOX_WAITING.set(self.waiting)
-        meters.OUTBOX_OLDEST.set(self.oldest_seconds)
-        if self.oldest_seconds < _OVERDUE_SECONDS:
-            return False
-        told, _ = await self._tell(None, "swept")
-        return told > 0
 
     async def _tell(self, row_ids: list[int] | None, path: str) -> tuple[int, set[int]]:
         """Tells these rows, or the oldest: how many were told, and which of the locked ones older rows hold."""

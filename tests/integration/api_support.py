@@ -155,7 +155,7 @@ async def running_api(
     async with open_parts(settings, None if kafka else publisher) as parts:
         tasks = [asyncio.create_task(look_after(parts.database))]
         if outbox:
-            tasks.append(asyncio.create_task(parts.outbox.run()))
+            tasks += [asyncio.create_task(parts.outbox.run()), asyncio.create_task(parts.outbox.watch())]
         try:
             async with asyncio.timeout(20):
                 await parts.database.migrated.wait()

@@ -259,6 +259,32 @@ async def test_sign_out_ends_the_session_everywhere_at_once_and_tells_which(two:
     assert sid.encode() not in logout.value
 
 
+async def test_a_client_that_leaves_during_the_commit_of_its_sign_out_is_signed_out_all_the_same(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = await api.person()
+    committing = asyncio.Event()
+    wrote = api.parts.database.wrote
+
+    async def slowly(conn: Any, uid: int) -> None:
+        committing.set()
+        await asyncio.sleep(0.2)
+        await wrote(conn, uid)
+
+    monkeypatch.setattr(api.parts.database, "wrote", slowly)
+    leaving = asyncio.create_task(api.call("POST", "/v1/auth/sign-out", token=person.token))
+    await committing.wait()
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    assert leaving.cancelled()
+
+    sid = jwt.decode(person.token, options={"verify_signature": False})["sid"]
+    async with asyncio.timeout(2):
+        while not await api.parts.sessions.is_ended(sid):
+            await asyncio.sleep(0.01)
+    await until(lambda: api.publisher.events(person.id)[-1]["type"] == "logout", 1)
+
+
 async def test_a_session_ended_while_redis_knew_nothing_is_still_ended(
     api: Api, settings: ApiSettings, tmp_path: Path
 ) -> None:

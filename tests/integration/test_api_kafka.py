@@ -1,0 +1,111 @@
+"""The outbox with the real Kafka: what the list that stands for it elsewhere promises, kept by the real one (G1, G2, G7)."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from api.settings import ApiSettings
+from store.events import EventType, decode, parse_arrival
+from store.topic import ensure_topics
+from tests.integration.api_support import Api, Person, make_settings, open_servers, running_api, until
+
+PARTITIONS = 3
+
+
+@pytest.fixture(scope="module")
+async def all_servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, Any]]:
+    directory = tmp_path_factory.mktemp("servers")
+    async with open_servers(directory, "mysql", "mysql-replica", "redis", "kafka") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+async def kafka_settings(all_servers: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> ApiSettings:
+    env = {name: value for server in all_servers.values() for name, value in server.env.items() if "ADMIN" not in name}
+    settings = make_settings(tmp_path_factory.mktemp("api"), env, kafka_partitions=PARTITIONS)
+    await ensure_topics(settings)
+    return settings
+
+
+async def written(settings: ApiSettings, person: Person, count: int, within: float = 30.0) -> list[str]:
+    """The author's first `count` posts as anybody who understands our records reads them."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_servers, auto_offset_reset="earliest")
+    consumer.assign([TopicPartition(settings.kafka_topic, number) for number in range(PARTITIONS)])
+    await consumer.start()
+    texts: list[str] = []
+    try:
+        async with asyncio.timeout(within):
+            while len(texts) < count:
+                record = await consumer.getone()
+                arrival = parse_arrival(record.partition, record.offset, record.key, record.value, record.headers)
+                if arrival.actor == person.id and arrival.type is EventType.POST:
+                    texts.append(decode(arrival.value)["object"]["text"])  # type: ignore[index]
+    finally:
+        await consumer.stop()
+    return texts
+
+
+async def post_all(api: Api, person: Person, count: int) -> list[str]:
+    texts = [f"{time.monotonic()}" for _ in range(count)]
+    for text in texts:
+        assert (await api.post(person, text)).status == 201
+    return texts
+
+
+async def test_posts_of_two_processes_arrive_in_their_order(kafka_settings: ApiSettings) -> None:
+    async with running_api(kafka_settings, kafka=True) as one, running_api(kafka_settings, kafka=True) as other:
+        person = await one.person()
+        texts = []
+        for number in range(40):
+            texts += await post_all((one, other)[number % 2], person, 1)
+
+        assert await written(kafka_settings, person, 40) == texts
+
+
+async def test_g1_g7_with_kafka_killed_under_load_everything_arrives_in_order_when_it_is_back(
+    kafka_settings: ApiSettings, all_servers: dict[str, Any]
+) -> None:
+    async with running_api(kafka_settings, kafka=True) as api:
+        person = await api.person()
+        texts = await post_all(api, person, 20)
+        await all_servers["kafka"].kill()
+        texts += await post_all(api, person, 20)
+        await until(lambda: api.parts.outbox.waiting > 0)
+        assert (await api.call("GET", "/readyz")).status == 200
+        await all_servers["kafka"].start()
+        texts += await post_all(api, person, 20)
+
+        assert list(dict.fromkeys(await written(kafka_settings, person, 60))) == texts
+        await until(lambda: api.parts.outbox.waiting == 0, 30)
+
+
+async def test_g7_a_process_that_starts_while_kafka_is_away_tells_it_later(
+    kafka_settings: ApiSettings, all_servers: dict[str, Any]
+) -> None:
+    await all_servers["kafka"].kill()
+    async with running_api(kafka_settings, kafka=True) as api:
+        person = await api.person()
+        texts = await post_all(api, person, 5)
+        await all_servers["kafka"].start()
+
+        assert await written(kafka_settings, person, 5) == texts
+
+
+async def test_the_way_from_commit_to_kafka_is_short_when_nothing_else_goes_on(
+    kafka_settings: ApiSettings, tmp_path: Path
+) -> None:
+    async with running_api(kafka_settings, kafka=True) as api:
+        person = await api.person()
+        await post_all(api, person, 5)
+        await written(kafka_settings, person, 5)
+        async with asyncio.timeout(1.5):  # well before a sweep could have told it
+            texts = await post_all(api, person, 1)
+            while api.parts.outbox._tries:
+                await asyncio.sleep(0.001)
+
+        assert (await written(kafka_settings, person, 6))[5:] == texts
