@@ -60,8 +60,23 @@ async def serve_until_sigterm(
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(watched(task)) for task in tasks]
         await serve(app, _config(bind), shutdown_trigger=stopped)
-        for task in running:
+        await cancel(*running)
+
+
+async def cancel(*tasks: "asyncio.Task[None]") -> None:
+    """Cancels the tasks until they have ended. Once is not enough: before Python 3.12 asyncio.wait_for can swallow it."""
+    waiting = set(tasks)
+    while waiting:
+        for task in waiting:
             task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=1)
+
+
+def heed_cancellation() -> None:
+    """Raises CancelledError if the current task was cancelled and a library has swallowed it: for loops that nobody asks twice."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def health(ready: Readiness) -> Blueprint:

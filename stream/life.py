@@ -8,6 +8,7 @@ from contextlib import aclosing, suppress
 
 from store.archive import ArchiveUnavailable
 from store.feed import FeedUnavailable
+from store.process import heed_cancellation
 from store.tokens import Identity
 from stream.frames import Frame, bye, frame
 from stream.hub import Hub, Stream
@@ -79,6 +80,7 @@ class _Life:
         stream, ring = self.stream, self._ring
         begun = beat = time.monotonic()
         while True:
+            heed_cancellation()  # or a client that left while Redis was asked would keep a stream that nobody reads
             self._woken.clear()
             if stream.place is not None and stream.place < ring.oldest:
                 stream.end = "slow"

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import TopicPartition
@@ -14,6 +14,7 @@ from store.broker import Publisher, open_reader
 from store.events import EventType, Person, Record, encode, new_event, record_of
 from store.feed import Feed
 from store.meters import Meters
+from store.process import cancel
 from store.settings import Settings
 from store.storekeeper import Storekeeper
 from store.timelines import open_redis
@@ -41,9 +42,7 @@ async def keeping(settings: Settings) -> AsyncIterator[Storekeeper]:
     try:
         yield keeper
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await cancel(task)
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
