@@ -36,7 +36,10 @@ def _install(software: Path) -> Path:
         shutil.rmtree(root, ignore_errors=True)
         host = ensure_command(("haproxy",), "haproxy")
         version = ".".join(map(str, version_of(host, "-v")))
-        print(f"  {'haproxy':<14} no 3.1 to be had ({error}); using the host's {version}", flush=True)
+        print(
+            f"  {'haproxy':<14} no 3.1 to be had ({str(error).splitlines()[-1].strip()}); using the host's {version}",
+            flush=True,
+        )
         # Kept as the answer, so that not every start tries again; deleting the link does.
         (software / "haproxy").unlink(missing_ok=True)
         (software / "haproxy").symlink_to(host)
