@@ -55,7 +55,8 @@ local function lines(headers, name)
 end
 
 -- jwt_verify checks the signature only, and only its 1 means yes. A PEM goes by its path, which HAProxy opens the first time
--- and then finds in memory; a secret goes by a variable, since 2.6 takes a literal one for a file's name. It throws where 3.2 cannot load a PEM, and says -5 on 2.6.
+-- and then finds in memory; a secret goes by a variable, since 2.6 takes a literal one for a file's name. Where a PEM can't
+-- be loaded, 2.6 says -5 and 3.2 throws.
 local function is_signed(txn, text, key)
   local argument = key.path
   if key.secret then

@@ -19,7 +19,7 @@ from tests.integration.edge_tokens import Mint
 PROJECT = Path(__file__).parents[2]
 SECRET = "a secret of the edge % and its nodes"
 _READY_WITHIN = 10
-_ANSWER_WITHIN = 10
+_ANSWER_WITHIN = 20
 _END_WITHIN = 5
 
 
