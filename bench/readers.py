@@ -5,6 +5,7 @@ import re
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import cast
 
 _POST = re.compile(rb'"type":"post","at":"([^"]+)"')
 
@@ -26,8 +27,7 @@ class Reader(asyncio.Protocol):
         self._tally, self._rest, self._live = tally, b"", False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(self._request)
+        cast('asyncio.Transport', transport).write(self._request)
 
     def data_received(self, data: bytes) -> None:
         now = time.time()
