@@ -14,6 +14,7 @@ from api.migrate import look_after
 from api.page import add_page
 from api.parts import Parts, open_parts
 from api.settings import ApiSettings
+from api.tidy import tidy
 from store.process import serve_until_sigterm
 
 _BODY_SECONDS = 10
@@ -41,6 +42,5 @@ async def run() -> None:
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(open_parts(settings))
         stack.push_async_callback(parts.outbox.flush)
-        await serve_until_sigterm(
-            create_app(parts), settings.api_bind, look_after(parts.database), parts.outbox.run(), parts.outbox.watch()
-        )
+        tasks = (look_after(parts.database), tidy(parts.database), parts.outbox.run(), parts.outbox.watch())
+        await serve_until_sigterm(create_app(parts), settings.api_bind, *tasks)

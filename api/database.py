@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from api.meters import READS
 from api.pool import DatabaseUnavailable, Pool
 from api.rows import fetch_one
 from api.settings import ApiSettings
@@ -75,7 +76,10 @@ class Database:
             with suppress(DatabaseUnavailable):
                 async with self.replica.connection(_READ_SECONDS) as conn:
                     if gtid is None or await reaches(conn, gtid, _OWN_WRITE_SECONDS):
-                        return await query(conn, *args, **kwargs)
+                        found = await query(conn, *args, **kwargs)
+                        READS.labels("replica").inc()
+                        return found
+        READS.labels("primary").inc()
         return await self.read_primary(query, *args, **kwargs)
 
     async def read_primary(self, query: Query[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

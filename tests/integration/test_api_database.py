@@ -94,7 +94,7 @@ async def test_people_read_what_they_have_just_written_however_late_the_replica_
         me, you = await api.person(), await api.person()
         try:
             async with replica.cursor() as cursor:
-                await cursor.execute("STOP SLAVE SQL_THREAD")
+                await cursor.execute("STOP REPLICA SQL_THREAD")
             assert (await api.call("POST", f"/v1/friends/{you.id}", token=me.token)).status == 201
             listed = await api.call("GET", "/v1/friends", token=me.token)
             assert [one["id"] for one in listed.body["items"]] == [you.id]
@@ -104,7 +104,7 @@ async def test_people_read_what_they_have_just_written_however_late_the_replica_
             assert (late.status, late.body["replica"]) == (200, "late")
         finally:
             async with replica.cursor() as cursor:
-                await cursor.execute("START SLAVE SQL_THREAD")
+                await cursor.execute("START REPLICA SQL_THREAD")
         await until(lambda: not api.parts.database.replica_is_late)
 
 
