@@ -96,6 +96,13 @@ async def test_the_other_subprotocols_stay(running: Edge, lines: list[str]) -> N
     assert answer.sent("sec-websocket-protocol") == ["feed.v1"]
 
 
+async def test_a_token_offered_alone_leaves_no_subprotocol(running: Edge) -> None:
+    answer = await running.ask("/v1/ws", ("Sec-WebSocket-Protocol", f"bearer.{running.mint.good()}"))
+
+    assert answer.status == 200
+    assert answer.sent("sec-websocket-protocol") == []
+
+
 async def test_two_explicit_tokens_are_ambiguous_even_when_they_are_the_same(running: Edge, path: str) -> None:
     token = running.mint.good()
     explicit = [value for name, value in places(path, token).items() if name != "cookie"]
