@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from pymongo import AsyncMongoClient, WriteConcern
+from pymongo.errors import PyMongoError
 from redis.asyncio import Redis
 
 from local import servers
@@ -106,6 +108,30 @@ async def test_what_was_acknowledged_is_there_after_kill_9(tmp_path: Path, kind:
 
         assert await read(server) == [1, 2]
         assert server.addresses == addresses
+
+
+async def test_mongo_loses_no_acknowledged_write_when_it_is_killed_in_the_midst_of_writing(tmp_path: Path) -> None:
+    async with servers.running("mongo", tmp_path) as mongo:
+        acknowledged: list[int] = []
+        writing = asyncio.create_task(write_until_it_fails(mongo, acknowledged))
+        while len(acknowledged) < 50:
+            await asyncio.sleep(0.001)
+
+        await mongo.kill()
+        await writing
+        await mongo.start()
+
+        assert set(acknowledged) <= set(await read_mongo(mongo))
+
+
+async def write_until_it_fails(mongo: Process, acknowledged: list[int]) -> None:
+    client = AsyncMongoClient[dict[str, int]](mongo.env["MONGO_URL"], serverSelectionTimeoutMS=500, retryWrites=False)
+    async with client:
+        numbers = client["test"].get_collection("numbers", write_concern=WriteConcern(w="majority", j=True))
+        with suppress(PyMongoError):
+            for number in range(100_000):
+                await numbers.insert_one({"_id": number})
+                acknowledged.append(number)
 
 
 async def test_a_replica_follows_refuses_writes_and_goes_on_after_either_is_killed(tmp_path: Path) -> None:
