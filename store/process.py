@@ -106,7 +106,9 @@ def _config(bind: str) -> Config:
     config.graceful_timeout = _STOP_TIMEOUT
     config.keep_alive_timeout = 75  # longer than the edge keeps an idle connection, so that it never meets a closed one
     config.h11_max_incomplete_size = 32 * 1024
-    config.errorlog = "-"
+    config.websocket_max_message_size = 16 * 1024  # a token is all that a client says
+    config.websocket_ping_interval = 20  # so that a client that is gone shows as one
+    config.errorlog = logging.getLogger("hypercorn")
     config.include_server_header = False
     return config
 

@@ -12,6 +12,7 @@ from store.feed import Feed
 from store.process import health, serve_until_sigterm
 from store.sessions import Sessions
 from store.timelines import open_redis
+from store.tokens import Verifier
 from stream.meters import Meters
 from stream.node import Node
 from stream.plain import plain_door
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 _SEEN_BY_THE_EDGE = 1.5  # seconds: two failed health checks
 
 
-def create_app(node: Node, meters: Meters) -> Quart:
+def create_app(node: Node, meters: Meters, verifier: Verifier) -> Quart:
     """The plain door and the health routes over a node."""
     app = Quart(__name__)
 
@@ -33,7 +34,7 @@ def create_app(node: Node, meters: Meters) -> Quart:
         }
 
     app.register_blueprint(health(ready))
-    app.register_blueprint(plain_door(node, meters))
+    app.register_blueprint(plain_door(node, meters, verifier))
     return app
 
 
@@ -45,12 +46,13 @@ async def run() -> None:
         archive = await stack.enter_async_context(open_archive(settings))
         node = Node(settings, Feed(redis, archive), archive, Sessions(redis))
         meters = Meters(node)
+        verifier = Verifier(settings.token_keys, settings.token_issuer, settings.token_audience)
 
         async def drain() -> None:
             await drained(node)
 
         tasks = (follow_log(node, meters), end_stuck_streams(node))
-        await serve_until_sigterm(create_app(node, meters), settings.stream_bind, *tasks, drain=drain)
+        await serve_until_sigterm(create_app(node, meters, verifier), settings.stream_bind, *tasks, drain=drain)
 
 
 async def end_stuck_streams(node: Node) -> None:

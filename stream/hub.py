@@ -10,12 +10,14 @@ from stream.ring import Entry, Ring
 
 @dataclass(eq=False, slots=True)
 class Stream:
-    """One open stream: a place in the ring and a set of authors. Which door it came through is not known here.
+    """One open stream: a place in the ring and a set of authors.
 
     `place` is the seq from which on entries may not have been delivered; None when it is live, which is to say at the head.
     `past`, while it is there, are the offsets of the cursor that the stream came with: what is below them has been delivered, even
     if it stands behind `place` on this node. `repeats` are the ids of events that a snapshot has shown already.
-    `writing_since` is set (monotonic seconds) while a batch is being written and not taken by the client.
+    `began` is the place it was put at; `joined` has the place from which on it is told of an author followed since.
+    `door` names where it came from, for people: nothing depends on it. `writing_since` is set (monotonic seconds) while a batch is
+    being written and not taken by the client.
     """
 
     uid: int
@@ -26,10 +28,13 @@ class Stream:
     place: int | None = 0
     past: tuple[int, ...] | None = None
     repeats: frozenset[str] = frozenset()
+    began: int = 0
+    joined: dict[int, int] = field(default_factory=dict)
     follows: dict[int, int] = field(default_factory=dict)
     end: str | None = None
     writing_since: float | None = None
     warned_for: int = 0
+    door: str = ""
 
     @property
     def authors(self) -> Iterable[int]:
@@ -51,9 +56,9 @@ class Hub:
     def __iter__(self) -> Iterator[Stream]:
         return (stream for streams in list(self._by_user.values()) for stream in list(streams))
 
-    def streams_of(self, uid: int) -> int:
-        """How many streams the user has open here."""
-        return len(self._by_user.get(uid, ()))
+    def of_user(self, uid: int) -> list[Stream]:
+        """The user's streams that are open here."""
+        return list(self._by_user.get(uid, ()))
 
     def add(self, stream: Stream) -> None:
         """Makes the stream known; it is told of nobody yet. From now on it sees every change of what its user follows."""
@@ -79,7 +84,7 @@ class Hub:
         for entry in entries:
             arrival = entry.arrival
             if arrival.change:
-                self._change(arrival.change)
+                self._change(arrival.change, entry.seq)
             for stream in self._by_author.get(arrival.actor, ()):
                 if stream.place is None:
                     stream.place = entry.seq
@@ -113,13 +118,14 @@ class Hub:
         stream.end = stream.end or reason
         stream.wake()
 
-    def _change(self, change: FollowChange) -> None:
+    def _change(self, change: FollowChange, seq: int) -> None:
         for stream in self._by_user.get(change.follower, ()):
             had = change.followee in stream.follows
             _apply(stream.follows, change)
             has = change.followee in stream.follows
             if has and not had:
                 self._by_author[change.followee].add(stream)
+                stream.joined[change.followee] = seq if stream.place is None else stream.place
             elif had and not has and change.followee != stream.uid:
                 _discard(self._by_author, change.followee, stream)
 

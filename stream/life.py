@@ -23,7 +23,9 @@ _AHEAD_AT_MOST = 10.0  # seconds for this node to reach a cursor that is ahead o
 _WARNED_BEFORE = 60.0  # seconds between the word that the token expires and its expiry
 
 
-async def live(node: Node, meters: Meters, identity: Identity, text: str | None) -> AsyncGenerator[list[Frame], None]:
+async def live(
+    node: Node, meters: Meters, identity: Identity, text: str | None, door: str
+) -> AsyncGenerator[list[Frame], None]:
     """The frames of a stream, in batches, until it ends; the last one is a bye. `text` is the cursor that the client came with.
 
     Closing the generator forgets the stream. It is pulled from the task that writes to the client, which `Stream.abort` cancels.
@@ -35,6 +37,9 @@ async def live(node: Node, meters: Meters, identity: Identity, text: str | None)
         return
     life = _Life(node, ring, hub, meters, identity)
     stream = life.stream
+    stream.door = door
+    meters.opened.labels(door).inc()
+    delivered = meters.delivered.labels(door)
     hub.add(stream)
     try:
         async with aclosing(life.run(text)) as batches:
@@ -42,6 +47,7 @@ async def live(node: Node, meters: Meters, identity: Identity, text: str | None)
                 stream.writing_since = time.monotonic()
                 yield batch
                 stream.writing_since = None
+                delivered.inc(len(batch))
         yield [_ended(stream.end or "unavailable", meters)]
     finally:
         hub.remove(stream)

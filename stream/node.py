@@ -1,7 +1,7 @@
 """A node: its ring and hub, what it reads from, and whether it takes streams."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from store.archive import Archive
 from store.feed import Feed
@@ -23,6 +23,7 @@ class Node:
     hub: Hub | None = None
     missing: str = "the tail has not found Kafka yet"  # why the node is not ready; empty when it is
     draining: bool = False
+    log_ends: list[int] = field(default_factory=list)  # as the last fetch from each partition told
 
     async def has_ended(self, sid: str, until: int) -> bool:
         """Whether the session was signed out. Raises ArchiveUnavailable if nobody can tell."""
@@ -39,7 +40,7 @@ class Node:
         if self.missing or self.hub is None:
             return "unavailable"
         if (
-            self.hub.streams_of(uid) >= self.settings.streams_per_user
+            len(self.hub.of_user(uid)) >= self.settings.streams_per_user
             or len(self.hub) >= self.settings.streams_per_node
         ):
             return "too-many"

@@ -3,26 +3,39 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Any
 
 from quart import Blueprint, Response, request, websocket
 
+from store.archive import ArchiveUnavailable
+from store.tokens import Verifier
+from stream.explain import explain
+from stream.frames import bye
 from stream.identity import NotFromTheEdge, identity_of
+from stream.inbound import Inbound, Violation
 from stream.life import live
 from stream.meters import Meters
-from stream.node import Node
+from stream.node import Node, retry_ms
 
 _PROTOCOL = "feed.v1"
-_MAX_CURSOR = 8 * 1024
 
 
-def plain_door(node: Node, meters: Meters) -> Blueprint:
-    """GET /v1/stream and GET /v1/ws."""
+def plain_door(node: Node, meters: Meters, verifier: Verifier) -> Blueprint:
+    """GET /v1/stream and what belongs to it, and GET /v1/ws."""
     blueprint = Blueprint("plain", __name__)
     secret = node.settings.edge_secret.get_secret_value()
 
     @blueprint.errorhandler(NotFromTheEdge)
     async def refuse(_: NotFromTheEdge) -> tuple[dict[str, str], int]:
         return {"error": "forbidden", "message": "streams are opened through the edge, with a token"}, 403
+
+    @blueprint.errorhandler(ArchiveUnavailable)
+    async def wait(_: ArchiveUnavailable) -> tuple[dict[str, str], int, dict[str, str]]:
+        return (
+            {"error": "unavailable", "message": "the session cannot be checked now, try again"},
+            503,
+            {"Retry-After": "2"},
+        )
 
     @blueprint.get("/v1/stream")
     async def stream() -> Response | tuple[dict[str, str], int]:
@@ -34,38 +47,61 @@ def plain_door(node: Node, meters: Meters) -> Blueprint:
         text = given[0] if given and given[0] else request.args.get("cursor") or None
 
         async def body() -> AsyncGenerator[bytes, None]:
-            async with aclosing(live(node, meters, identity, text)) as batches:
+            async with aclosing(live(node, meters, identity, text, "plain-sse")) as batches:
                 async for batch in batches:
-                    meters.delivered.labels("plain-sse").inc(len(batch))
                     yield b"".join([frame.sse for frame in batch])
 
-        meters.opened.labels("plain-sse").inc()
         response = Response(body(), content_type="text/event-stream")
         response.timeout = None
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Accel-Buffering"] = "no"
         return response
 
+    @blueprint.post("/v1/stream/token")
+    async def token() -> tuple[dict[str, Any], int]:
+        # The edge has verified the token that this request came with: its expiry is the streams' new one.
+        identity = identity_of(request, secret)
+        if await node.has_ended(identity.sid, identity.exp):
+            return {"error": "signed-out", "message": "the session has ended: sign in again"}, 401
+        renewed = node.hub.renew(identity.uid, identity.sid, identity.exp) if node.hub else 0
+        if not renewed:
+            return {
+                "error": "no-stream",
+                "message": "this session has no stream open: open one with the new token",
+            }, 404
+        return {"streams": renewed, "expires_at": identity.exp}, 200
+
+    @blueprint.get("/v1/stream/explain")
+    async def explained() -> dict[str, Any]:
+        return explain(node, identity_of(request, secret), request.args.get("cursor"))
+
     @blueprint.websocket("/v1/ws")
     async def ws() -> None:
         identity = identity_of(websocket, secret)
         offered = websocket.requested_subprotocols
         await websocket.accept(subprotocol=_PROTOCOL if _PROTOCOL in offered else None)
-        meters.opened.labels("plain-ws").inc()
-        async with asyncio.TaskGroup() as group:
-            reading = group.create_task(_read())
-            async with aclosing(live(node, meters, identity, websocket.args.get("cursor") or None)) as batches:
-                async for batch in batches:
-                    meters.delivered.labels("plain-ws").inc(len(batch))
-                    for frame in batch:
-                        await websocket.send(frame.ws)
-            reading.cancel()
-        await websocket.close(1000, "bye")
+
+        inbound = Inbound(node, verifier, identity)
+
+        async def read() -> None:
+            while True:
+                answer = await inbound.answer_to(await websocket.receive())
+                await websocket.send(answer.ws)
+
+        text, code, why = websocket.args.get("cursor") or None, 1000, "bye"
+        try:
+            async with asyncio.TaskGroup() as group:
+                reading = group.create_task(read())
+                async with aclosing(live(node, meters, identity, text, "plain-ws")) as batches:
+                    async for batch in batches:
+                        for frame in batch:
+                            await websocket.send(frame.ws)
+                reading.cancel()
+        except* Violation as group_of_one:
+            violation = group_of_one.exceptions[0]
+            assert isinstance(violation, Violation)
+            code, why = violation.code, str(violation)
+            await websocket.send(bye("protocol", retry_ms()).ws)
+        await websocket.close(code, why)
 
     return blueprint
-
-
-async def _read() -> None:
-    """What a client says is read, so that its pongs and its close are seen, and means nothing yet."""
-    while True:
-        await websocket.receive()

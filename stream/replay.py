@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from store import cursor
 from stream.frames import Frame
 from stream.hub import Stream
-from stream.ring import Ring
+from stream.ring import Entry, Ring
 
 
 def place_at(stream: Stream, ring: Ring, offsets: Sequence[int]) -> None:
     """Puts the stream where a client with these offsets left off. The ring must reach them."""
-    stream.place = ring.seq_from(offsets)
+    stream.place = stream.began = ring.seq_from(offsets)
     stream.past = tuple(offsets)
 
 
@@ -29,6 +29,8 @@ def take(stream: Stream, ring: Ring, max_bytes: int) -> list[Frame]:
             continue
         if arrival.id in stream.repeats:
             continue
+        if arrival.actor == stream.uid and arrival.change is not None and arrival.change.on:
+            frames += _overtaken(entry, arrival.change.followee, stream, ring)
         frames.append(_frame(entry.frame, stream))
         size += len(arrival.value)
         if size >= max_bytes:
@@ -43,6 +45,25 @@ def take(stream: Stream, ring: Ring, max_bytes: int) -> list[Frame]:
 def here(stream: Stream, ring: Ring) -> str:
     """The cursor of a stream that is live."""
     return ring.cursor(stream.past)
+
+
+def _overtaken(follow: Entry, followee: int, stream: Stream, ring: Ring) -> list[Frame]:
+    """What the followee did after the follow and this node saw before it: partitions have no order between them.
+
+    These frames come before the follow's and have no id: a client that is cut between them gets them again, with the follow.
+    """
+    since = stream.joined.pop(followee, stream.began)
+    return [
+        Frame(entry.frame.event, entry.frame.data)
+        for entry in ring.of_authors({followee}, ring.oldest)
+        if entry.seq < follow.seq
+        and entry.arrival.id > follow.arrival.id
+        and (
+            entry.seq < since
+            or (stream.past is not None and entry.arrival.offset < stream.past[entry.arrival.partition])
+        )
+        and entry.arrival.id not in stream.repeats
+    ]
 
 
 def _frame(shared: Frame, stream: Stream) -> Frame:

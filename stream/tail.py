@@ -59,6 +59,7 @@ async def _begin(reader: AIOKafkaConsumer, node: Node, topic: Topic) -> list[int
 async def _read(reader: AIOKafkaConsumer, node: Node, ends: list[int], meters: Meters) -> None:
     ring, hub = node.ring, node.hub
     assert ring is not None and hub is not None
+    partitions = sorted(reader.assignment(), key=lambda at: at.partition)
     while True:
         if node.missing:
             behind = sum(max(0, end - seen) for end, seen in zip(ends, ring.next, strict=True))
@@ -85,6 +86,7 @@ async def _read(reader: AIOKafkaConsumer, node: Node, ends: list[int], meters: M
                 if entry is not None:
                     entries.append(entry)
         hub.deliver(entries)
+        node.log_ends = [reader.highwater(at) or seen for at, seen in zip(partitions, ring.next, strict=True)]
         ring.expire(now)
         meters.events.inc(len(entries))
 

@@ -159,6 +159,26 @@ def test_follow_and_unfollow_take_effect_with_their_own_delivery() -> None:
     assert 1 not in stream.follows
 
 
+def test_what_the_followee_did_after_the_follow_arrives_even_if_the_node_saw_it_before() -> None:
+    log = Log(2)  # the reader's events are in partition 1, those of author 2 in partition 0
+    node = ModelNode(log, Random(1))
+    stream = opened(node, set())
+    take(stream, node.ring, 10**6)
+    before = log.append(2)
+    log.follow(READER, 2, 1)
+    after = log.append(2)
+    node.hub.deliver([entry for a in (before, after) if (entry := node.ring.append(a, 0))])
+    node.read()
+
+    frames = take(stream, node.ring, 10**6)
+    again = opened(node, {2}, cursor.encode("0badcafe", [2, 0]))
+
+    assert ids(frames, log) == [after.id, log.records[1][0].id]
+    assert frames[0].id is None and frames[1].id is not None
+    assert ids(take(again, node.ring, 10**6), log) == [after.id, log.records[1][0].id]
+    assert take(stream, node.ring, 10**6) == []
+
+
 def test_an_older_follow_never_undoes_a_newer_one() -> None:
     log = Log(1)
     node = ModelNode(log, Random(1))
