@@ -14,7 +14,9 @@ import pytest
 from local.child import tail_of
 from local.place import NAMES, PROJECT
 
-_WITHIN = 100
+# Longer than `up` waits for its processes, so that it can say what is wrong.
+_WITHIN = 150
+pytestmark = pytest.mark.timeout(400)
 
 
 class Person:
@@ -33,7 +35,11 @@ class Person:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        said, _ = await asyncio.wait_for(command.communicate(), _WITHIN)
+        try:
+            said, _ = await asyncio.wait_for(command.communicate(), _WITHIN)
+        finally:
+            if command.returncode is None:
+                command.kill()
         assert command.returncode is not None
         return command.returncode, said.decode()
 
@@ -45,8 +51,8 @@ class Person:
 @pytest.fixture(scope="module")
 async def person(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Person]:
     someone = Person(tmp_path_factory.mktemp("command"))
-    code, said = await someone.types("up")
     try:
+        code, said = await someone.types("up")
         assert code == 0, said
         yield someone
     finally:
