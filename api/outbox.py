@@ -19,6 +19,7 @@ from api.outbox_rows import (
     in_order,
     select_ids,
     select_oldest_for_update,
+    select_present,
     select_rows_for_update,
     select_waiting,
 )
@@ -117,13 +118,15 @@ class Outbox:
         return bool(held)
 
     async def _tell(self, row_ids: list[int] | None, path: str) -> tuple[int, set[int]]:
-        """Tells these rows, or the oldest: how many were told, and which of the locked ones older rows hold."""
+        """Tells these rows, or the oldest: how many were told, and which are to be tried again."""
         async with self._database.transaction(_PUBLISH_SECONDS) as conn:
             locked = await (
                 select_oldest_for_update(conn, BATCH) if row_ids is None else select_rows_for_update(conn, row_ids)
             )
+            # What is there and was not locked, another process holds: for its own telling, or for a moment, in passing.
+            held = await select_present(conn, set(row_ids or ()) - {row.id for row in locked})
             if not locked:
-                return 0, set()
+                return 0, held
             # Read after the locking: an older row of the same author was committed before the ones we hold.
             present = await select_ids(conn, {row.actor for row in locked}, locked[-1].id)
             rows = in_order(locked, present)
@@ -134,7 +137,7 @@ class Outbox:
                 await delete_rows(conn, [row.id for row in rows])
                 await conn.commit()
                 meters.OUTBOX_TOLD.labels(path).inc(len(rows))
-            return len(rows), {row.id for row in locked} - {row.id for row in rows}
+            return len(rows), held | {row.id for row in locked} - {row.id for row in rows}
 
 
 def _record(row: Row) -> Record:

@@ -66,6 +66,13 @@ async def select_ids(conn: Any, actors: Collection[int], up_to: int) -> list[tup
     return [(row_id, actor) for row_id, actor in rows]
 
 
+async def select_present(conn: Any, ids: Collection[int]) -> set[int]:
+    """Those of the rows that are still there, locked or not."""
+    if not ids:
+        return set()
+    return {row[0] for row in await fetch_all(conn, f"SELECT id FROM outbox WHERE id IN {marks(ids)}", *ids)}  # noqa: S608
+
+
 async def select_waiting(conn: Any) -> tuple[int, datetime | None]:
     """How many rows wait, counted up to 100,000, and since when the oldest does."""
     oldest = await fetch_one(conn, "SELECT created_at FROM outbox ORDER BY id LIMIT 1")

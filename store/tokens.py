@@ -1,5 +1,7 @@
 """Access tokens: signed by the API, verified by the edge and once more by the API."""
 
+import base64
+import json
 import re
 import time
 from dataclasses import dataclass
@@ -13,7 +15,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 _SID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_SIGNATURE_ONLY: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False}
 MAX_TOKEN_BYTES = 4096
+_MAX_DEPTH = 4
 
 
 class TokenError(Exception):
@@ -49,25 +54,32 @@ class Signer:
 
 
 class Verifier:
-    """Verifies tokens against a directory of public keys `<kid>.pem`; the key decides the algorithm, never the token."""
+    """Verifies tokens as strictly as the edge does, with the same keys: `<kid>.pem` (public) or `<kid>.hs256` (a shared secret).
 
-    def __init__(self, public_keys: Path, issuer: str, audience: str) -> None:
+    The key decides the algorithm, never the token.
+    """
+
+    def __init__(self, keys: Path, issuer: str, audience: str) -> None:
         self._issuer, self._audience = issuer, audience
-        self._keys = {path.stem: _public_key(path) for path in sorted(public_keys.glob("*.pem"))}
-        if not self._keys:
-            raise FileNotFoundError(f"no public key <kid>.pem in {public_keys}: `make up` makes one; see TOKEN_KEYS")
+        self._public = {path.stem: _public_key(path) for path in sorted(keys.glob("*.pem"))}
+        self._secret = {
+            path.stem: ("HS256", path.read_bytes().rstrip(b"\r\n")) for path in sorted(keys.glob("*.hs256"))
+        }
+        if not self._public and not self._secret:
+            raise FileNotFoundError(f"no public key <kid>.pem in {keys}: `make up` makes one; see TOKEN_KEYS")
 
     def verify(self, token: str, *, now: int | None = None) -> Identity:
-        """Who the token speaks for. Raises TokenError unless signature, exp, nbf, iss, aud, uid and sid are all right."""
+        """Who the token speaks for. Raises TokenError unless signature, exp, nbf, iat, iss, aud, uid and sid are all right."""
         at = int(time.time()) if now is None else now
         claims = self._claims(token)
-        uid, sid, exp, nbf = claims.get("uid"), claims.get("sid"), claims.get("exp"), claims.get("nbf", 0)
+        uid, sid = claims.get("uid"), claims.get("sid")
         if claims.get("iss") != self._issuer or claims.get("aud") != self._audience:
             raise TokenError("token-invalid", "the token was made by or for somebody else (iss, aud)")
         if type(uid) is not int or not 0 < uid < 2**53 or not isinstance(sid, str) or not _SID.fullmatch(sid):
             raise TokenError("token-invalid", "the token names no user and session (uid, sid)")
-        if type(exp) is not int or type(nbf) is not int or nbf > at:
-            raise TokenError("token-invalid", "the token has no expiry time or is not valid yet (exp, nbf)")
+        exp, _, nbf = (_seconds(claims, name) for name in ("exp", "iat", "nbf"))
+        if nbf > at:
+            raise TokenError("token-invalid", "the token is not valid yet (nbf)")
         if exp <= at:
             raise TokenError("token-expired", "the token has expired: refresh it or sign in again")
         return Identity(uid, sid, exp)
@@ -75,21 +87,65 @@ class Verifier:
     def jwks(self) -> dict[str, list[dict[str, Any]]]:
         """The public keys as a JWK Set (RFC 7517)."""
         keys = []
-        for kid, (algorithm, key) in self._keys.items():
+        for kid, (algorithm, key) in self._public.items():
             jwk = RSAAlgorithm.to_jwk(key, True) if isinstance(key, RSAPublicKey) else ECAlgorithm.to_jwk(key, True)
             keys.append({**jwk, "kid": kid, "alg": algorithm, "use": "sig"})
         return {"keys": keys}
 
     def _claims(self, token: str) -> dict[str, Any]:
-        if len(token) > MAX_TOKEN_BYTES:
-            raise TokenError("token-invalid", f"the token is longer than {MAX_TOKEN_BYTES} bytes")
+        if len(token) > MAX_TOKEN_BYTES or not _FORM.fullmatch(token):
+            raise TokenError(
+                "token-invalid", f"the token is not three parts of base64url, at most {MAX_TOKEN_BYTES} bytes in all"
+            )
         try:
-            kid = jwt.get_unverified_header(token).get("kid")
-            algorithm, key = self._keys[kid]  # type: ignore[index]
-            options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False}
-            return jwt.decode(token, key, [algorithm], options)  # type: ignore[arg-type]
+            head, body, _ = (_decoded(part) for part in token.split("."))
+            header, claims = _object(head), _object(body)
+            if not set(header) <= {"alg", "typ", "kid"} or header.get("typ", "JWT") != "JWT":
+                raise ValueError("header")
+            algorithm, key = {**self._public, **self._secret}[header["kid"]]
+            jwt.decode(token, key, [algorithm], _SIGNATURE_ONLY)
         except (jwt.PyJWTError, KeyError, TypeError, ValueError, RecursionError):
             raise TokenError("token-invalid", "the token is malformed, or its signature or key is not ours") from None
+        return claims
+
+
+def _seconds(claims: dict[str, Any], name: str) -> int:
+    """A time in seconds since 1970; only nbf may be missing."""
+    value = claims.get(name, 0 if name == "nbf" else None)
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise TokenError("token-invalid", f"the token has no {name}, or a wrong one")
+    return value
+
+
+def _decoded(part: str) -> bytes:
+    """The bytes of a part; only in the one form that stands for them (RFC 4648, 3.5)."""
+    raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != part:
+        raise ValueError("not canonical")
+    return raw
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    """A JSON object in which no name stands twice and every number is one."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({name for name, _ in pairs}) != len(pairs):
+            raise ValueError("a name stands twice")
+        return dict(pairs)
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    value = json.loads(raw.decode(), object_pairs_hook=once, parse_constant=refuse)
+    if not isinstance(value, dict) or _depth(value) > _MAX_DEPTH:
+        raise ValueError("not an object, or nested too deep")
+    json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    return value
+
+
+def _depth(value: object) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0) if isinstance(value, dict | list) else 0
 
 
 def _public_key(path: Path) -> tuple[str, EllipticCurvePublicKey | RSAPublicKey]:

@@ -8,9 +8,10 @@ from collections import Counter
 import pytest
 
 from api import outbox
-from api.outbox_rows import select_ids
+from api.outbox_rows import select_ids, select_oldest_for_update
 from api.settings import ApiSettings
 from store.events import Record
+from store.process import cancel
 from tests.integration.api_support import Api, Person, mysql, running_api, settings, until
 
 __all__ = ["mysql", "settings"]
@@ -97,6 +98,21 @@ async def test_g1_what_finds_the_waiting_line_full_is_left_to_the_sweep(
         await api.post(person, "late")
 
         await until(lambda: texts(api.publisher.log, person.id) == ["late"])
+
+
+async def test_a_row_that_somebody_locks_in_passing_is_told_at_once_all_the_same(settings: ApiSettings) -> None:
+    async with running_api(settings, outbox=False) as api:  # nothing is swept here
+        person = await api.person()
+        async with api.parts.database.primary.connection(5) as conn:
+            await conn.begin()
+            assert await select_oldest_for_update(conn, 500)
+            telling = asyncio.create_task(api.parts.outbox.run())
+            await asyncio.sleep(0.05)
+            assert texts(api.publisher.log, person.id) == []
+            await conn.rollback()
+
+        await until(lambda: len(api.publisher.events(person.id)) == 1)
+        await cancel(telling)
 
 
 async def test_g2_an_older_row_that_another_process_holds_is_waited_for(settings: ApiSettings) -> None:
