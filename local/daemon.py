@@ -17,6 +17,8 @@ from local.supervisor import Supervisor, trim
 
 log = logging.getLogger("local")
 
+_LOOK_AT_DIRECTORY_EVERY = 2.0
+
 
 def begin(site: Site) -> None:
     """Starts the supervisor in a session of its own and returns at once."""
@@ -49,8 +51,10 @@ async def supervise(site: Site) -> None:
     desk = Desk(supervisor, end)
     server = await control.serve(site.place.control, desk.answer)
     starting = asyncio.create_task(desk.start_all())
+    watching = asyncio.create_task(_end_with_directory(site, end))
     await end.wait()
     starting.cancel()
+    watching.cancel()
     await supervisor.stop()
     desk.ended.set()
     log.info("everything has ended")
@@ -59,3 +63,11 @@ async def supervise(site: Site) -> None:
     site.place.control.unlink(missing_ok=True)
     pid_file(site.place.directory).unlink(missing_ok=True)
     lock.close()
+
+
+async def _end_with_directory(site: Site, end: asyncio.Event) -> None:
+    """Whoever deletes the directory of a running system wants no system; no command could find it any more either."""
+    while pid_file(site.place.directory).exists():  # noqa: ASYNC110  (a file: nothing to await)
+        await asyncio.sleep(_LOOK_AT_DIRECTORY_EVERY)
+    log.error("%s was deleted: ending", site.place.directory)
+    end.set()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -185,7 +186,21 @@ async def test_down_ends_the_edge_first_and_leaves_no_process(person: Person) ->
     assert (await person.types("down")) == (0, "nothing is running\n")
 
 
+async def test_a_system_whose_directory_was_deleted_ends_by_itself(person: Person) -> None:
+    assert (await person.types("up"))[0] == 0
+    pids = [int((person.directory / "supervisor.pid").read_text())]
+    pids += [int(str(one["pid"])) for one in (await person.sees()).values()]
+
+    shutil.rmtree(person.directory, ignore_errors=True)
+
+    async with asyncio.timeout(60):
+        while any(is_alive(pid) for pid in pids):
+            await asyncio.sleep(0.1)
+
+
 async def test_reset_deletes_the_data_and_every_secret(person: Person) -> None:
+    assert (await person.types("up"))[0] == 0
+
     assert (await person.types("reset"))[0] == 0
 
     assert not [path.name for path in person.directory.iterdir() if path.name != "supervisor.pid"]
