@@ -1,4 +1,6 @@
 # One command for each thing a person wants. Everything below runs in .venv, which `uv` fills from uv.lock.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs reset format check unit test bench tools
 

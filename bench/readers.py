@@ -27,7 +27,7 @@ class Reader(asyncio.Protocol):
         self._tally, self._rest, self._live = tally, b"", False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast('asyncio.Transport', transport).write(self._request)
+        cast("asyncio.Transport", transport).write(self._request)
 
     def data_received(self, data: bytes) -> None:
         now = time.time()

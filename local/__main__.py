@@ -74,8 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("-f", "--follow", action="store_true", help="and what comes after")
     for verb in ("start", "stop"):
         commands.add_parser(verb, help=f"{verb} one process").add_argument("name", choices=NAMES, metavar="NAME")
-    install = commands.add_parser("install", help="only install what is missing; `mongo-rs` builds the faster MongoDB")
-    install.add_argument("what", nargs="?", choices=["mongo-rs"])
+    install = commands.add_parser(
+        "install", help="only install what is missing, or what tests need besides, or `mongo-rs`"
+    )
+    install.add_argument("what", nargs="?", choices=["mongo-rs", "tests"])
     supervise = commands.add_parser("supervise")  # what `up` starts
     supervise.add_argument("front", type=int)
     supervise.add_argument("stats", type=int)
@@ -92,6 +94,7 @@ def _logs(place: Place, name: str | None, *, follow: bool) -> int:
 
 
 def _install(place: Place, what: str | None) -> int:
+    from local.install_debian import ensure_command
     from local.install_mongo import build_rust
     from local.install_page import ensure_page
     from local.plan import specs
@@ -100,6 +103,9 @@ def _install(place: Place, what: str | None) -> int:
     if what == "mongo-rs":
         print(f"  mongo          {build_rust(place.software)}: used from now on, here after `reset`")
         return 0
+    if what == "tests":
+        ensure_command(("lua5.4", "lua5.3", "lua"), "lua5.4")
+        ensure_command(("chromium", "chromium-browser", "google-chrome"), "chromium")
     site = Site.at(place)
     specs(site)
     ensure_page(place.software, site.project / "frontend")

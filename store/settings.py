@@ -1,7 +1,8 @@
 """The settings of every room: read from the environment once, checked, and frozen."""
 
+import logging
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -28,14 +29,16 @@ class Settings(BaseSettings):
     token_audience: str = "stickyfeed"
     token_keys: Path = Path(".local/keys/public")
     edge_secret: SecretStr = Field(min_length=16)
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @classmethod
     def read(cls) -> Self:
-        """The settings of this process. Raises SettingsError with one line per wrong setting."""
+        """The settings of this process, which logs at their level from now on. Raises SettingsError with a line per fault."""
         secrets = Path("/run/secrets")
         try:
-            return cls(_secrets_dir=secrets if secrets.is_dir() else None)
+            settings = cls(_secrets_dir=secrets if secrets.is_dir() else None)
         except ValidationError as error:
             lines = [f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
             raise SettingsError("wrong settings (see .env.example):\n  " + "\n  ".join(lines)) from None
+        logging.getLogger().setLevel(settings.log_level)
+        return settings
