@@ -35,7 +35,7 @@ async def browser() -> AsyncIterator[Browser]:
     """The machine's own Chromium, without a window."""
     executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if executable is None:
-        pytest.skip("no Chromium on PATH")
+        pytest.fail("no Chromium on PATH: `make tools` installs it")
     expect.set_options(timeout=WITHIN)
     async with async_playwright() as playwright:
         # Chromium's sandbox refuses to run as root.
