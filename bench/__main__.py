@@ -1,10 +1,11 @@
-"""`python -m bench delay`: against a running system, by default the one of `make up`."""
+"""`python -m bench delay|resume`: against a running system, by default the one of `make up`."""
 
 import argparse
+from pathlib import Path
 
 import uvloop
 
-from bench import delay
+from bench import delay, resume
 
 
 def main() -> None:
@@ -18,9 +19,19 @@ def main() -> None:
     one.add_argument("--followed", type=int, default=20, help="how many of the authors each reader follows")
     one.add_argument("--rate", type=float, default=50, help="posts per second")
     one.add_argument("--seconds", type=float, default=20)
+    two = commands.add_parser("resume", help="a node is killed under load")
+    two.add_argument("--dir", type=Path, default=Path(".local"), help="where the system runs")
+    two.add_argument("--readers", type=int, default=2000)
+    two.add_argument("--authors", type=int, default=200)
+    two.add_argument("--followed", type=int, default=20)
+    two.add_argument("--rate", type=float, default=50)
+    two.add_argument("--seconds", type=float, default=20)
     given = parser.parse_args()
-    plan = delay.Plan(given.address, given.readers, given.authors, given.followed, given.rate, given.seconds)
-    uvloop.run(delay.run(plan))
+    sizes = (given.readers, given.authors, given.followed, given.rate, given.seconds)
+    if given.command == "delay":
+        uvloop.run(delay.run(delay.Plan(given.address, *sizes)))
+    else:
+        uvloop.run(resume.run(resume.Plan(given.dir, *sizes)))
 
 
 if __name__ == "__main__":
