@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
-from pymongo import ASCENDING, DESCENDING, DeleteOne, UpdateOne, WriteConcern
+from pymongo import ASCENDING, DESCENDING, UpdateOne, WriteConcern
 from pymongo.errors import BulkWriteError, PyMongoError
 
+from store.archive_writes import Write, writes_of_events, writes_of_follows
 from store.cursor import Cursor
-from store.events import Arrival, EventType, FollowChange, decode
+from store.events import Arrival, EventType, FollowChange
 from store.settings import Settings
 
 _TIMEOUT_MS = 5000
@@ -72,48 +73,11 @@ class Archive:
 
     async def add(self, arrivals: Sequence[Arrival]) -> None:
         """Keeps the events, each once by its id, whatever was added before; a deleted post's event is taken out."""
-        writes: list[UpdateOne | DeleteOne] = []
-        for arrival in arrivals:
-            body = decode(arrival.value)
-            kept: dict[str, Any] = {
-                "actor": arrival.actor,
-                "type": str(arrival.type),
-                "at": body["at"],
-                "part": arrival.partition,
-                "off": arrival.offset,
-                "body": arrival.value.decode(),
-            }
-            post = body["object"]["id"] if arrival.type in (EventType.POST, EventType.POST_DELETED) else None  # type: ignore[index]
-            if arrival.type is EventType.POST:
-                kept["post"] = post
-            writes.append(UpdateOne({"_id": arrival.id}, {"$setOnInsert": kept}, upsert=True))
-            if arrival.type is EventType.POST_DELETED:
-                writes.append(DeleteOne({"post": post, "actor": arrival.actor}))
-        await self._write(self._events, writes)
+        await self._write(self._events, writes_of_events(arrivals))
 
     async def change_follows(self, changes: Iterable[FollowChange]) -> None:
         """Applies the changes; for each pair the highest `seq` wins, in whatever order they come."""
-        newest: dict[tuple[int, int], FollowChange] = {}
-        for change in changes:
-            pair = (change.follower, change.followee)
-            if pair not in newest or newest[pair].seq < change.seq:
-                newest[pair] = change
-        writes = [
-            UpdateOne(
-                {"_id": f"{change.follower}:{change.followee}", "seq": {"$lt": change.seq}},
-                {
-                    "$set": {
-                        "follower": change.follower,
-                        "followee": change.followee,
-                        "seq": change.seq,
-                        "on": change.on,
-                    }
-                },
-                upsert=True,
-            )
-            for change in newest.values()
-        ]
-        await self._write(self._follows, writes)
+        await self._write(self._follows, writes_of_follows(changes))
 
     async def end_sessions(self, until: Mapping[str, datetime]) -> None:
         """Remembers that these sessions have ended, each until its tokens have expired by themselves."""
@@ -182,7 +146,7 @@ class Archive:
             found += [_kept(row) for row in rows]
         return sorted(found, key=lambda kept: kept.offset)[:limit]
 
-    async def _write(self, collection: Any, writes: Sequence[UpdateOne | DeleteOne]) -> None:
+    async def _write(self, collection: Any, writes: Sequence[Write]) -> None:
         """Carries out the writes in order. A duplicate key only says that a write of the same _id, as new or newer, is there."""
         rest = list(writes)
         while rest:
