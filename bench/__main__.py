@@ -24,7 +24,7 @@ def main() -> None:
     two.add_argument("--readers", type=int, default=2000)
     two.add_argument("--authors", type=int, default=200)
     two.add_argument("--followed", type=int, default=20)
-    two.add_argument("--rate", type=float, default=50)
+    two.add_argument("--rate", type=float, default=20)
     two.add_argument("--seconds", type=float, default=20)
     given = parser.parse_args()
     sizes = (given.readers, given.authors, given.followed, given.rate, given.seconds)
