@@ -10,9 +10,8 @@ UV_VERSION := 0.13.9
 help:            ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
-.venv/.ready: pyproject.toml uv.lock
-	@command -v uv >/dev/null && uv sync --frozen --quiet || { \
-	  python3 -m venv .venv/bootstrap && .venv/bootstrap/bin/pip install --quiet uv==$(UV_VERSION) && .venv/bootstrap/bin/uv sync --frozen --quiet; }
+.venv/.ready: pyproject.toml uv.lock local/bootstrap.sh
+	@sh local/bootstrap.sh $(UV_VERSION)
 	@touch $@
 
 up: .venv/.ready      ## start the whole system and print its address
