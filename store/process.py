@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import signal
+import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvloop
@@ -17,6 +19,7 @@ from store.settings import SettingsError
 
 Readiness = Callable[[], Awaitable[dict[str, str]]]
 
+_BACKLOG = 4096
 _STOP_TIMEOUT = 10  # seconds for requests that are under way at SIGTERM
 
 
@@ -37,10 +40,15 @@ def main(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 async def serve_until_sigterm(
-    app: Quart, bind: str, *tasks: Coroutine[Any, Any, None], drain: Callable[[], Awaitable[None]] | None = None
+    app: Quart,
+    bind: str,
+    *tasks: Coroutine[Any, Any, None],
+    drain: Callable[[], Awaitable[None]] | None = None,
+    send_buffer: int | None = None,
 ) -> None:
     """Serves the app beside the tasks. At SIGTERM or SIGINT: drain, then requests end within 10 s, then the tasks are cancelled.
 
+    `send_buffer` bounds what the kernel keeps for each connection that is not read, in bytes (it takes twice as much).
     A task that ends, however it ends, ends everything: a dead background task must not go unseen.
     """
     stop = asyncio.Event()
@@ -59,7 +67,8 @@ async def serve_until_sigterm(
 
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(watched(task)) for task in tasks]
-        await serve(app, _config(bind), shutdown_trigger=stopped)
+        with _listening(bind, send_buffer) as listening:
+            await serve(app, _config(listening), shutdown_trigger=stopped)
         await cancel(*running)
 
 
@@ -99,10 +108,27 @@ def health(ready: Readiness) -> Blueprint:
     return blueprint
 
 
-def _config(bind: str) -> Config:
+@contextmanager
+def _listening(bind: str, send_buffer: int | None) -> Iterator[socket.socket]:
+    """A socket made here, because what it is set to holds for every connection that it accepts."""
+    host, _, port = bind.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if send_buffer is not None:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        try:
+            listening.bind((host.strip("[]"), int(port)))
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"cannot listen on {bind}: {error}; it is to be host:port, and free") from None
+        listening.listen(_BACKLOG)
+        yield listening
+
+
+def _config(listening: socket.socket) -> Config:
     config = Config()
-    config.bind = [bind]
-    config.backlog = 4096
+    config.bind = [f"fd://{listening.fileno()}"]
+    config.backlog = _BACKLOG
     config.graceful_timeout = _STOP_TIMEOUT
     config.keep_alive_timeout = 75  # longer than the edge keeps an idle connection, so that it never meets a closed one
     config.h11_max_incomplete_size = 32 * 1024

@@ -18,9 +18,11 @@ from stream.node import Node
 from stream.plain import plain_door
 from stream.settings import StreamSettings
 from stream.tail import follow_log
+from stream.wire.door import open_door
 
 log = logging.getLogger(__name__)
 
+_SEND_BUFFER = 64 * 1024  # else the kernel would keep megabytes for every reader that does not read
 _SEEN_BY_THE_EDGE = 1.5  # seconds: two failed health checks
 
 
@@ -48,11 +50,20 @@ async def run() -> None:
         meters = Meters(node)
         verifier = Verifier(settings.token_keys, settings.token_issuer, settings.token_audience)
 
+        tasks = [follow_log(node, meters), end_stuck_streams(node)]
+        wire = None
+        if settings.stream_wire_bind:
+            wire = await stack.enter_async_context(open_door(node, meters, verifier))
+            tasks.append(wire.look_after_links())
+
         async def drain() -> None:
+            if wire is not None:
+                wire.go_away()
             await drained(node)
 
-        tasks = (follow_log(node, meters), end_stuck_streams(node))
-        await serve_until_sigterm(create_app(node, meters, verifier), settings.stream_bind, *tasks, drain=drain)
+        await serve_until_sigterm(
+            create_app(node, meters, verifier), settings.stream_bind, *tasks, drain=drain, send_buffer=_SEND_BUFFER
+        )
 
 
 async def end_stuck_streams(node: Node) -> None:
