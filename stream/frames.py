@@ -4,11 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+_TEXT = 1  # the opcode of a text message
+
 
 class Frame:
-    """One event as SSE bytes or as a WebSocket text, each encoded once, when it is first asked for, and then shared."""
+    """One event as SSE bytes, as a WebSocket text or message: each encoded once, when it is first asked for, then shared."""
 
-    __slots__ = ("_sse", "_ws", "data", "event", "id", "retry")
+    __slots__ = ("_message", "_sse", "_ws", "data", "event", "id", "retry")
 
     def __init__(self, event: str, data: bytes, id: str | None = None, retry: int | None = None) -> None:
         """`data` is JSON in one line; `id` is the cursor a client has after this frame, None to leave it where it is.
@@ -18,6 +20,7 @@ class Frame:
         self.event, self.data, self.id, self.retry = event, data, id, retry
         self._sse: bytes | None = None
         self._ws: str | None = None
+        self._message: bytes | None = None
 
     @property
     def sse(self) -> bytes:
@@ -35,6 +38,23 @@ class Frame:
             head = f'{{"event":"{self.event}",' + ("" if self.id is None else f'"id":"{self.id}",')
             self._ws = head + '"data":' + self.data.decode() + "}"
         return self._ws
+
+    @property
+    def message(self) -> bytes:
+        """As the bytes of a WebSocket message."""
+        if self._message is None:
+            self._message = websocket_frame(_TEXT, self.ws.encode())
+        return self._message
+
+
+def websocket_frame(opcode: int, payload: bytes) -> bytes:
+    """A whole message, or a control frame, as a server sends it: in one piece and without a mask (RFC 6455, 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x80 | opcode, size)) + payload
+    if size < 2**16:
+        return bytes((0x80 | opcode, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big") + payload
 
 
 def frame(event: str, fields: Mapping[str, Any], id: str | None = None, retry: int | None = None) -> Frame:

@@ -1,11 +1,29 @@
 """The hub: who is to be told of whose events on this node."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from store.events import EventType, FollowChange
 from stream.ring import Entry, Ring
+
+
+class Group(Protocol):
+    """Streams that go out together and are told together, without a look at each: those of one connection of the wire."""
+
+    def join(self, stream: "Stream", author: int) -> None:
+        """From now on `deliver` tells the stream of this author."""
+
+    def leave(self, stream: "Stream", author: int) -> None:
+        """From now on it does not."""
+
+    def hold(self, stream: "Stream", seq: int) -> None:
+        """Takes a live stream out of `deliver`: it is behind, at the place `seq` or, if it has not been told of everything
+        before that, at an earlier one."""
+
+    def deliver(self, entries: Sequence[Entry]) -> None:
+        """Tells the live ones of the group of new entries."""
 
 
 @dataclass(eq=False, slots=True)
@@ -17,7 +35,7 @@ class Stream:
     if it stands behind `place` on this node. `repeats` are the ids of events that a snapshot has shown already.
     `began` is the place it was put at; `joined` has the place from which on it is told of an author followed since.
     `door` names where it came from, for people: nothing depends on it. `writing_since` is set (monotonic seconds) while a batch is
-    being written and not taken by the client.
+    being written and not taken by the client. `group` is set if it is told in a group, and not by its place and `wake`.
     """
 
     uid: int
@@ -35,6 +53,8 @@ class Stream:
     writing_since: float | None = None
     warned_for: int = 0
     door: str = ""
+    rotate_at: float = float("inf")
+    group: Group | None = None
 
     @property
     def authors(self) -> Iterable[int]:
@@ -49,9 +69,11 @@ class Hub:
         self._ring = ring
         self._by_author: defaultdict[int, set[Stream]] = defaultdict(set)
         self._by_user: defaultdict[int, set[Stream]] = defaultdict(set)
+        self._groups: dict[Group, int] = {}  # with the number of streams that each has here
+        self._open = 0
 
     def __len__(self) -> int:
-        return sum(map(len, self._by_user.values()))
+        return self._open
 
     def __iter__(self) -> Iterator[Stream]:
         return (stream for streams in list(self._by_user.values()) for stream in list(streams))
@@ -63,6 +85,9 @@ class Hub:
     def add(self, stream: Stream) -> None:
         """Makes the stream known; it is told of nobody yet. From now on it sees every change of what its user follows."""
         self._by_user[stream.uid].add(stream)
+        self._open += 1
+        if stream.group is not None:
+            self._groups[stream.group] = self._groups.get(stream.group, 0) + 1
 
     def subscribe(self, stream: Stream, follows: Mapping[int, int]) -> None:
         """Tells the stream of these followees (each with the follow's seq) and of the user, and of newer changes in the ring."""
@@ -71,26 +96,33 @@ class Hub:
             if entry.arrival.change:
                 _apply(stream.follows, entry.arrival.change)
         for author in stream.authors:
-            self._by_author[author].add(stream)
+            self._join(stream, author)
 
     def remove(self, stream: Stream) -> None:
-        """Forgets the stream."""
+        """Forgets the stream, which was added."""
         for author in stream.authors:
-            _discard(self._by_author, author, stream)
+            self._leave(stream, author)
         _discard(self._by_user, stream.uid, stream)
+        self._open -= 1
+        if stream.group is not None:
+            self._groups[stream.group] -= 1
+            if not self._groups[stream.group]:
+                del self._groups[stream.group]
 
-    def deliver(self, entries: Iterable[Entry]) -> None:
+    def deliver(self, entries: Sequence[Entry]) -> None:
         """Tells of new entries, in the ring's order: live streams get their place, behind ones come to it by themselves."""
         for entry in entries:
             arrival = entry.arrival
             if arrival.change:
-                self._change(arrival.change, entry.seq)
+                self._change(arrival.change, entry.seq, entries[0].seq)
             for stream in self._by_author.get(arrival.actor, ()):
                 if stream.place is None:
                     stream.place = entry.seq
                     stream.wake()
             if arrival.type is EventType.LOGOUT and arrival.sid:
                 self.end_session(arrival.actor, arrival.sid)
+        for group in list(self._groups):
+            group.deliver(entries)
 
     def end_session(self, uid: int, sid: str) -> None:
         """Ends the session's streams here, each after what is to be delivered before."""
@@ -118,16 +150,31 @@ class Hub:
         stream.end = stream.end or reason
         stream.wake()
 
-    def _change(self, change: FollowChange, seq: int) -> None:
+    def _change(self, change: FollowChange, seq: int, first: int) -> None:
         for stream in self._by_user.get(change.follower, ()):
+            if stream.group is not None:
+                # Groups deliver whole batches. This one is not the same for all of the group.
+                stream.group.hold(stream, first)
             had = change.followee in stream.follows
             _apply(stream.follows, change)
             has = change.followee in stream.follows
             if has and not had:
-                self._by_author[change.followee].add(stream)
+                self._join(stream, change.followee)
                 stream.joined[change.followee] = seq if stream.place is None else stream.place
             elif had and not has and change.followee != stream.uid:
-                _discard(self._by_author, change.followee, stream)
+                self._leave(stream, change.followee)
+
+    def _join(self, stream: Stream, author: int) -> None:
+        if stream.group is not None:
+            stream.group.join(stream, author)
+        else:
+            self._by_author[author].add(stream)
+
+    def _leave(self, stream: Stream, author: int) -> None:
+        if stream.group is not None:
+            stream.group.leave(stream, author)
+        else:
+            _discard(self._by_author, author, stream)
 
 
 def _apply(follows: dict[int, int], change: FollowChange) -> None:

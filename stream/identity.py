@@ -2,9 +2,7 @@
 
 import hmac
 import re
-
-from quart import Request
-from quart.wrappers import Websocket
+from collections.abc import Callable
 
 from store.tokens import Identity
 
@@ -16,14 +14,15 @@ class NotFromTheEdge(Exception):
     """The request did not come through the edge, or the edge did not verify it."""
 
 
-def identity_of(request: Request | Websocket, secret: str) -> Identity:
-    """The verified identity. Raises NotFromTheEdge unless each header is there exactly once and the secret is right."""
-    given = {
-        name: request.headers.getlist(name) for name in ("X-Edge-Secret", "X-User-Id", "X-Session-Id", "X-Token-Exp")
-    }
-    if any(len(values) != 1 for values in given.values()):
+def identity_of(values_of: Callable[[str], list[str]], secret: str) -> Identity:
+    """The verified identity; `values_of` gives the values of a header, whose name is asked for in lower case.
+
+    Raises NotFromTheEdge unless each header is there exactly once and the secret is right.
+    """
+    given = [values_of(name) for name in ("x-edge-secret", "x-user-id", "x-session-id", "x-token-exp")]
+    if any(len(values) != 1 for values in given):
         raise NotFromTheEdge
-    told, uid, sid, exp = (values[0] for values in given.values())
+    told, uid, sid, exp = (values[0] for values in given)
     if not hmac.compare_digest(told.encode(), secret.encode()):
         raise NotFromTheEdge
     if not (_DIGITS.fullmatch(uid) and _DIGITS.fullmatch(exp) and _SID.fullmatch(sid)):

@@ -25,7 +25,13 @@ class Opening:
         self._node, self._ring, self._hub, self._meters, self._stream = node, ring, hub, meters, stream
 
     async def begin(self, text: str | None) -> AsyncGenerator[list[Frame], None]:
-        """Hello, and everything that comes before the stream has a place in the ring. `text` is the client's cursor."""
+        """Hello, and everything that comes before the stream has a place in the ring. `text` is the client's cursor.
+
+        Nothing, and the stream's end is set, if its session has ended.
+        """
+        if await self._node.has_ended(self._stream.sid, self._stream.expires_at):
+            self._stream.end = self._stream.end or "signed-out"
+            return
         self._hub.subscribe(self._stream, await self._node.feed.following(self._stream.uid))
         start = self._start(text)
         resumed = isinstance(start, Cursor) and await self._reachable(start.offsets)

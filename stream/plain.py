@@ -16,6 +16,7 @@ from stream.inbound import Inbound, Violation
 from stream.life import live
 from stream.meters import Meters
 from stream.node import Node, retry_ms
+from stream.renewal import renewed
 
 _PROTOCOL = "feed.v1"
 
@@ -39,7 +40,7 @@ def plain_door(node: Node, meters: Meters, verifier: Verifier) -> Blueprint:
 
     @blueprint.get("/v1/stream")
     async def stream() -> Response | tuple[dict[str, str], int]:
-        identity = identity_of(request, secret)
+        identity = identity_of(request.headers.getlist, secret)
         given = request.headers.getlist("Last-Event-ID")
         if len(given) > 1:
             return {"error": "cursor-ambiguous", "message": "send Last-Event-ID once"}, 400
@@ -59,25 +60,15 @@ def plain_door(node: Node, meters: Meters, verifier: Verifier) -> Blueprint:
 
     @blueprint.post("/v1/stream/token")
     async def token() -> tuple[dict[str, Any], int]:
-        # The edge has verified the token that this request came with: its expiry is the streams' new one.
-        identity = identity_of(request, secret)
-        if await node.has_ended(identity.sid, identity.exp):
-            return {"error": "signed-out", "message": "the session has ended: sign in again"}, 401
-        renewed = node.hub.renew(identity.uid, identity.sid, identity.exp) if node.hub else 0
-        if not renewed:
-            return {
-                "error": "no-stream",
-                "message": "this session has no stream open: open one with the new token",
-            }, 404
-        return {"streams": renewed, "expires_at": identity.exp}, 200
+        return await renewed(node, identity_of(request.headers.getlist, secret))
 
     @blueprint.get("/v1/stream/explain")
     async def explained() -> dict[str, Any]:
-        return explain(node, identity_of(request, secret), request.args.get("cursor"))
+        return explain(node, identity_of(request.headers.getlist, secret), request.args.get("cursor"))
 
     @blueprint.websocket("/v1/ws")
     async def ws() -> None:
-        identity = identity_of(websocket, secret)
+        identity = identity_of(websocket.headers.getlist, secret)
         offered = websocket.requested_subprotocols
         await websocket.accept(subprotocol=_PROTOCOL if _PROTOCOL in offered else None)
 
