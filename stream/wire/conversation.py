@@ -1,0 +1,62 @@
+"""The client's side of a WebSocket of the wire: what it says is answered one at a time."""
+
+import asyncio
+import logging
+
+from store.archive import ArchiveUnavailable
+from stream.frames import bye
+from stream.inbound import Inbound, Violation
+from stream.node import retry_ms
+from stream.wire.outlet import Outlet
+from stream.wire.voice import Close, Ping, Voice, close
+
+log = logging.getLogger(__name__)
+
+_WAITING = 30  # messages; as many as `Inbound` answers in a minute
+
+
+class Conversation:
+    """Made when a client says something; most never do. A task runs while there is something to answer."""
+
+    def __init__(self, outlet: Outlet, inbound: Inbound) -> None:
+        self._outlet, self._inbound, self._voice = outlet, inbound, Voice()
+        self._waiting: list[str | bytes] = []
+        self.task: asyncio.Task[None] | None = None
+
+    def hear(self, data: bytes) -> None:
+        """Bytes from the client."""
+        try:
+            for said in self._voice.hear(data):
+                if isinstance(said, Ping):
+                    self._outlet.say(said.pong)
+                elif isinstance(said, Close):
+                    self._outlet.say(said.frame, last=True)
+                elif len(self._waiting) < _WAITING:
+                    self._waiting.append(said)
+                else:
+                    raise Violation(1008, "too many messages at once")
+        except Violation as violation:
+            self._refuse(violation)
+        if self._waiting and self.task is None:
+            self.task = asyncio.create_task(self._answer())
+
+    async def _answer(self) -> None:
+        try:
+            while self._waiting:
+                self._outlet.say((await self._inbound.answer_to(self._waiting.pop(0))).message)
+        except Violation as violation:
+            self._refuse(violation)
+        except ArchiveUnavailable:
+            self._end()
+        except Exception:
+            log.exception("a message of user %d could not be answered", self._outlet.uid)
+            self._end()
+        self.task = None
+
+    def _end(self) -> None:
+        self._outlet.end = self._outlet.end or "unavailable"
+        self._outlet.want_turn()
+
+    def _refuse(self, violation: Violation) -> None:
+        self._waiting.clear()
+        self._outlet.say(bye("protocol", retry_ms()).message + close(violation.code, str(violation)), last=True)

@@ -1,0 +1,193 @@
+"""An outlet: one stream of a link, with what of it did not fit the windows."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from store import cursor
+from store.archive import ArchiveUnavailable
+from store.feed import FeedUnavailable
+from stream.frames import Frame
+from stream.hub import Stream
+from stream.opening import Opening
+from stream.replay import take
+from stream.wire.codes import Code
+from stream.wire.lane import Lane
+from stream.words import ended, has_lost_its_place, is_ahead, is_over
+
+if TYPE_CHECKING:
+    from stream.wire.conversation import Conversation
+    from stream.wire.link import Link
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 16 * 1024  # of frames for a stream that is behind, before others have their turn
+
+
+def _nothing() -> None:
+    """What a stream that is over does when it is woken."""
+
+
+@dataclass(eq=False, slots=True)
+class Outlet(Stream):
+    """`live` ones are reached by `Windows.spread`; the others are *behind*: they take from the ring what their window lets through.
+
+    `rest` is what was begun and must go out before anything else; with `last` set, the stream ends with it. While `task` runs
+    the stream is opening. Live streams cost no task and no timer of their own: the link looks at them at `at`.
+    """
+
+    link: "Link" = field(kw_only=True)
+    lane: Lane = field(kw_only=True)
+    number: int = field(kw_only=True)  # its stream id on the link
+    rest: bytes = b""
+    last: bool = False
+    live: bool = False
+    at: float = float("inf")
+    beat_at: float = 0.0
+    task: "asyncio.Task[None] | None" = None
+    taken: "asyncio.Future[None] | None" = None
+    conversation: "Conversation | None" = None
+
+    def __post_init__(self) -> None:
+        self.wake, self.abort, self.group = self.want_turn, self.cut, self.link
+
+    def want_turn(self) -> None:
+        """Asks the link for a turn of `serve`."""
+        self.link.want(self.number)
+
+    def cut(self) -> None:
+        """Ends the stream without a word: its client takes none."""
+        self.link.meters.ended.labels(self.end or "slow").inc()
+        self.link.core.reset(self.number, Code.CANCEL)
+        self.link.free(self)
+
+    def freed(self) -> None:
+        """Lets go of everything."""
+        self.wake = self.abort = _nothing
+        for task in (self.task, self.conversation and self.conversation.task):
+            if task:
+                task.cancel()
+        self.task = self.taken = self.conversation = None
+
+    def open(self, batches: "AsyncGenerator[list[Frame], None]") -> None:
+        """Gives the stream these batches first, as its window lets them through."""
+        self.task = asyncio.create_task(self._open(batches))
+
+    def say(self, data: bytes, *, last: bool = False) -> None:
+        """Sends this next, whole, or when the windows let it through; with `last`, nothing after it."""
+        if not self.last:
+            self.fall_behind(self.link.next_seq())
+            self.rest, self.last = self.rest + data, last
+            self.want_turn()
+
+    def fall_behind(self, place: int) -> None:
+        """A live stream has not had what stands at `place`; from now on it takes for itself."""
+        if self.live:
+            self.live, self.place = False, place
+            self.link.core.windows.hold(self.number)
+
+    def serve(self) -> None:
+        """Sends what there is and the windows let through."""
+        if not self._push() or self.task is not None:
+            return
+        ring, windows = self.link.ring, self.link.core.windows
+        room = windows.left(self.number)
+        if self.place is not None and self.place < ring.head and not has_lost_its_place(self, ring):
+            if not room:
+                self._wait()
+                return
+            frames = take(self, ring, min(room, _AT_ONCE))
+            self.link.count(self.lane, len(frames))
+            self.rest = b"".join(map(self.lane.encode, frames))
+        elif self.end is None:
+            take(self, ring, 0)
+        if is_over(self):
+            self._finish()
+        elif self._push():
+            if self.place is None:
+                self._go_live()
+            else:
+                self.want_turn()
+
+    def _push(self) -> bool:
+        """Whether nothing begun is left. The stream may be over then."""
+        if not self.rest:
+            return not self.last
+        room = self.link.room(self.number)
+        now, self.rest = self.rest[:room], self.rest[room:]
+        if now:
+            self.writing_since = None
+            self.link.core.send(self.number, now, last=self.last and not self.rest)
+        if self.rest:
+            self._wait()
+            return False
+        if self.last:
+            self.link.free(self)
+            return False
+        if self.taken is not None and not self.taken.done():
+            self.taken.set_result(None)
+        return True
+
+    def _wait(self) -> None:
+        self.writing_since = self.writing_since or self.link.loop.time()
+        self.link.starved()
+
+    def _go_live(self) -> None:
+        self.writing_since = None
+        if self.beat_at == 0:
+            self.at = self.link.loop.time()
+            self.beat_at = self.at + self.link.heartbeat * random.uniform(0.5, 1)  # noqa: S311
+        if is_ahead(self, self.link.ring):
+            self.link.trailing.setdefault(self.number, self.link.loop.time())
+            return
+        self.link.trailing.pop(self.number, None)
+        self.link.core.windows.free(self.number)
+        self.live = self.link.core.windows.is_free(self.number)
+        if not self.live:  # its window is overdrawn: SETTINGS made it smaller
+            self.place = self.link.ring.head
+
+    def _finish(self) -> None:
+        frame = ended(self.end or "unavailable", self.link.meters)
+        self.say(self.lane.encode(frame) + self.lane.close, last=True)
+        self._push()
+
+    async def _open(self, batches: "AsyncGenerator[list[Frame], None]") -> None:
+        try:
+            async with aclosing(batches):
+                async for batch in batches:
+                    self.link.count(self.lane, len(batch))
+                    self.rest += b"".join(map(self.lane.encode, batch))
+                    if not self._push():
+                        self.taken = self.link.loop.create_future()
+                        await self.taken
+                        self.taken = None
+                    self.link.want_write()
+                    if self.last or is_over(self):
+                        break
+        except (ArchiveUnavailable, FeedUnavailable):
+            self.end = self.end or "unavailable"
+        except Exception:
+            log.exception("a stream of user %d could not be opened", self.uid)
+            self.end = self.end or "unavailable"
+        self.task = None
+        self.want_turn()
+
+
+def opening(outlet: Outlet, text: str | None) -> "AsyncGenerator[list[Frame], None]":
+    """What a stream begins with."""
+    return _opening_of(outlet).begin(text)
+
+
+async def anew(outlet: Outlet) -> "AsyncGenerator[list[Frame], None]":
+    """A gap and a snapshot, for one whose cursor this node has not reached in time."""
+    assert outlet.past is not None
+    yield await _opening_of(outlet).anew("ahead", cursor.encode(outlet.link.ring.epoch, outlet.past))
+
+
+def _opening_of(outlet: Outlet) -> Opening:
+    link = outlet.link
+    return Opening(link.node, link.ring, link.hub, link.meters, outlet)
