@@ -1,6 +1,7 @@
 """The life of one stream, whichever door it came through: hello, what it missed, live events, heartbeats, bye."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
@@ -114,7 +115,8 @@ class _Life:
             elif word := warning(stream):
                 yield [word]
             else:
-                await self._wait(beat + self._node.settings.heartbeat - now)
+                ahead_until = begun + AHEAD_AT_MOST if is_ahead(stream, ring) else math.inf
+                await self._wait(min(beat + self._node.settings.heartbeat, ahead_until) - now)
 
     async def _wait(self, seconds: float) -> None:
         """Until something happens, or it is time for the next word."""

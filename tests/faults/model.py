@@ -46,8 +46,14 @@ class Follower:
     hellos: list[dict[str, Any]] = field(default_factory=list)
 
     def got(self) -> list[str]:
-        """Ids of the posts' events, as they came over the wire."""
-        return [frame.data["id"] for frame in self.frames if frame.event == "post"]
+        """Ids of the posts' events, as they came over the wire.
+
+        A frame without an id belongs to the follow behind it and may come again with it (docs/protocol.md): it counts where it
+        is the only one.
+        """
+        posts = [frame for frame in self.frames if frame.event == "post"]
+        sure = {frame.data["id"] for frame in posts if frame.id}
+        return [frame.data["id"] for frame in posts if frame.id or frame.data["id"] not in sure]
 
     def seen(self, *names: str) -> list[Got]:
         return [frame for frame in self.frames if frame.event in names]

@@ -1,0 +1,169 @@
+"""Tokens and sessions end while streams are open: G5."""
+
+import asyncio
+import base64
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import websockets
+
+from store.tokens import Signer
+from tests.e2e.people import PASSWORD, Person, listening
+from tests.faults.model import Follower, World, until
+
+
+def signer(world: World, life: int) -> Signer:
+    env = world.system.env
+    return Signer(Path(env["TOKEN_SIGNING_KEY"]), env["TOKEN_ISSUER"], env["TOKEN_AUDIENCE"], life)
+
+
+def session(token: str) -> tuple[int, str]:
+    payload = token.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims["uid"], claims["sid"]
+
+
+async def test_g5_a_stream_is_closed_when_its_token_expires_with_the_reason(world: World) -> None:
+    person = await Person.signed_up(world.system.address, world.client)
+    person.token, exp = signer(world, 3).sign(*session(person.token))
+
+    async with listening(person) as page:
+        (expiring,) = await page.until("expiring")
+        assert expiring.data["expires_at"] == exp
+        (bye,) = await page.until("bye")
+        late = time.time() - exp
+
+    assert bye.data["reason"] == "expired"
+    assert late < 5
+    print(f"closed {late * 1000:.0f} ms after the token's expiry")
+
+
+async def test_g5_a_renewed_token_prolongs_an_sse_stream(world: World) -> None:
+    person = await Person.signed_up(world.system.address, world.client)
+    who, long = session(person.token), person.token
+    person.token, exp = signer(world, 3).sign(*who)
+
+    async with listening(person) as page:
+        person.token = long
+        answer = await person.call("POST", "/v1/stream/token")
+        assert (answer.status_code, answer.json()["streams"]) == (200, 1)
+        await asyncio.sleep(exp - time.time() + 0.5)
+        await person.post("still here")
+        await page.until("post")
+        assert not page.events("bye")
+
+    await until_no_stream(person)
+
+
+async def until_no_stream(person: Person) -> None:
+    """A stream that its client has closed is gone, so there is nothing to renew."""
+    async with asyncio.timeout(10):
+        while (await person.call("POST", "/v1/stream/token")).status_code != 404:
+            await asyncio.sleep(0.1)
+
+
+async def test_g5_a_renewed_token_prolongs_a_websocket_and_one_of_somebody_else_does_not(world: World) -> None:
+    person = await Person.signed_up(world.system.address, world.client)
+    other = await Person.signed_up(world.system.address, world.client)
+    short, exp = signer(world, 3).sign(*session(person.token))
+    url = f"{world.system.address.replace('http', 'ws', 1)}/v1/ws?access_token={short}"
+
+    async with websockets.connect(url, proxy=None) as socket:
+        await hears(socket, "snapshot")
+        await socket.send(json.dumps({"token": other.token}))
+        assert (await hears(socket, "refused"))["error"] == "token-invalid"
+        await socket.send(json.dumps({"token": person.token}))
+        assert (await hears(socket, "renewed"))["expires_at"] > exp
+        await asyncio.sleep(exp - time.time() + 0.5)
+        await person.post("still here")
+        assert (await hears(socket, "post"))["object"]["text"] == "still here"
+
+
+async def hears(socket: websockets.ClientConnection, name: str) -> dict[str, Any]:
+    async with asyncio.timeout(15):
+        while True:
+            message = json.loads(await socket.recv())
+            assert message["event"] != "bye", message
+            if message["event"] == name:
+                return dict(message["data"])
+
+
+async def test_g5_sign_out_closes_the_sessions_streams_on_every_node_and_no_other_session(world: World) -> None:
+    person = await Person.signed_up(world.system.address, world.client)
+    here = Follower(world.system.address, {"Authorization": f"Bearer {person.token}"}, [])
+    both = [world.straight(node, here) for node in ("stream-1", "stream-2")]
+    for follower in both:
+        follower.frames = []
+    leaving = person.token
+    await person.sign_in()
+    staying = Follower(world.system.address, {"Authorization": f"Bearer {person.token}"}, [])
+    async with world.staying(staying, *both):
+        person.token = leaving
+        began = time.monotonic()
+        await person.sign_out()
+        await until(lambda: all(follower.seen("bye") for follower in both), 15)
+        print(f"closed on both nodes {(time.monotonic() - began) * 1000:.0f} ms after the sign-out began")
+        await asyncio.sleep(0.3)
+
+        assert {follower.seen("bye")[0].data["reason"] for follower in both} == {"signed-out"}
+        assert not staying.seen("bye")
+    # They came back, as a careless client does, and were sent away at the door.
+    assert all(len(follower.hellos) == 1 for follower in both)
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("not json", 1008),
+        ("[" * 5000, 1008),
+        ('{"token": 7}', 1008),
+        ('{"hello": "there"}', 1008),
+        (b"\x00\x01", 1003),
+        ("x" * 40_000, 1009),
+    ],
+)
+async def test_a_websocket_that_says_what_it_must_not_is_closed_with_the_right_code(
+    world: World, said: str | bytes, code: int
+) -> None:
+    person = await Person.signed_up(world.system.address, world.client)
+    url = f"{world.system.address.replace('http', 'ws', 1)}/v1/ws?access_token={person.token}"
+    async with websockets.connect(url, proxy=None) as socket:
+        await hears(socket, "snapshot")
+        await socket.send(said)
+        with pytest.raises(websockets.ConnectionClosed):
+            async with asyncio.timeout(15):
+                while True:
+                    await socket.recv()
+
+    assert socket.close_code == code
+
+
+async def test_a_websocket_that_talks_too_much_is_closed(world: World) -> None:
+    person = await Person.signed_up(world.system.address, world.client)
+    url = f"{world.system.address.replace('http', 'ws', 1)}/v1/ws?access_token={person.token}"
+    async with websockets.connect(url, proxy=None) as socket:
+        with pytest.raises(websockets.ConnectionClosed):
+            async with asyncio.timeout(15):
+                for _ in range(40):
+                    await socket.send(json.dumps({"token": PASSWORD}))
+                while True:
+                    await socket.recv()
+
+    assert socket.close_code == 1008
+
+
+async def test_a_node_explains_what_it_knows_of_the_callers_streams(world: World) -> None:
+    person = await Person.signed_up(world.system.address, world.client)
+    await person.follow(1)
+    async with listening(person) as page:
+        await page.until("snapshot")
+        told = (await person.call("GET", f"/v1/stream/explain?cursor={page.cursor}")).json()
+
+    assert told["node"] == page.frames[0].data["node"]
+    assert told["cursor"]["is"] == "known" and told["cursor"]["in_the_ring"]
+    (stream,) = told["streams"]
+    assert (stream["state"], stream["follows"]) == ("live", 1)
+    assert len(told["log"]["partitions"]) == 12 and all(p["lag"] == 0 for p in told["log"]["partitions"])
