@@ -1,11 +1,11 @@
-"""`python -m bench delay|resume`: against a running system, by default the one of `make up`."""
+"""`python -m bench delay|resume|replay`: against a running system, by default the one of `make up`."""
 
 import argparse
 from pathlib import Path
 
 import uvloop
 
-from bench import delay, resume
+from bench import delay, replay, resume
 
 
 def main() -> None:
@@ -26,7 +26,14 @@ def main() -> None:
     two.add_argument("--followed", type=int, default=20)
     two.add_argument("--rate", type=float, default=20)
     two.add_argument("--seconds", type=float, default=20)
+    three = commands.add_parser("replay", help="a client that comes back after minutes, with MongoDB stopped")
+    three.add_argument("--dir", type=Path, default=Path(".local"))
+    three.add_argument("--authors", type=int, default=400)
+    three.add_argument("--events", type=int, default=30_000)
     given = parser.parse_args()
+    if given.command == "replay":
+        uvloop.run(replay.run(replay.Plan(given.dir, given.authors, given.events)))
+        return
     sizes = (given.readers, given.authors, given.followed, given.rate, given.seconds)
     if given.command == "delay":
         uvloop.run(delay.run(delay.Plan(given.address, *sizes)))
