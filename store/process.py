@@ -127,7 +127,7 @@ def _listening(bind: str, send_buffer: int | None) -> Iterator[socket.socket]:
 
 def _config(listening: socket.socket) -> Config:
     config = Config()
-    config.bind = [f"fd://{listening.fileno()}"]
+    config.bind = [f"fd://{listening.detach()}"]  # it is Hypercorn that closes it: twice would be once too often
     config.backlog = _BACKLOG
     config.graceful_timeout = _STOP_TIMEOUT
     config.keep_alive_timeout = 75  # longer than the edge keeps an idle connection, so that it never meets a closed one

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from local.system import System
+from tests.faults.beside import Beside, beside_of
 from tests.faults.model import World
 
 _LIMITS = {"LIMIT_SIGN_IN": "1000000"}
@@ -16,6 +17,13 @@ async def world(system: System) -> AsyncIterator[World]:
     """The system of all tests."""
     async with httpx.AsyncClient(timeout=30, limits=httpx.Limits(max_connections=None)) as client:
         yield World(system, client)
+
+
+@pytest.fixture(scope="session")
+async def beside(system: System) -> AsyncIterator[Beside]:
+    """The same system, past its edge."""
+    async with beside_of(system) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

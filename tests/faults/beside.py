@@ -1,0 +1,123 @@
+"""Beside the system: nodes of a test's own, readers past the edge, and events written straight into the log, in any size."""
+
+import asyncio
+import itertools
+import os
+import random
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+
+from local.ports import free_port
+from local.system import System
+from store.broker import Publisher
+from store.events import EventType, Record, encode, new_event, record_of
+from store.events import Person as Actor
+from store.settings import Settings
+from tests.faults.bare import Door, Reader
+
+_PROJECT = Path(__file__).parents[2]
+_FAR = 4_000_000_000  # an expiry that no test lives to see
+_AT_ONCE = 50
+
+
+@dataclass
+class NodeOfOurOwn:
+    """A stream node with settings of its own, which the edge does not know."""
+
+    address: str
+    process: asyncio.subprocess.Process
+    log: Path
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+
+@dataclass
+class Beside:
+    """Users are numbers that nobody has: a node asks for no account. Each is new, so tests don't see each other."""
+
+    system: System
+    publisher: Publisher
+    client: httpx.AsyncClient
+    _uids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(random.randrange(10**9, 10**12)))
+
+    def uid(self) -> int:
+        return next(self._uids)
+
+    def door(self, address: str, uid: int) -> Door:
+        """A stream of the user straight at a node, asked for as the edge would ask."""
+        told = {"X-User-Id": str(uid), "X-Session-Id": str(uuid4()), "X-Token-Exp": str(_FAR)}
+        return Door(address, (("X-Edge-Secret", self.system.env["EDGE_SECRET"]), *told.items()))
+
+    async def follow(self, follower: int, followees: Iterable[int], seq: int = 1, *, on: bool = True) -> None:
+        type = EventType.FOLLOW if on else EventType.UNFOLLOW
+        changes = [_record(follower, type, id=followee, username="x", seq=seq)[1] for followee in followees]
+        await self.publisher.publish(changes)
+
+    async def post(self, author: int, count: int = 1, size: int = 0) -> list[str]:
+        """The ids of `count` posts of `size` characters."""
+        made = [_record(author, EventType.POST, id=n, text="x" * size) for n in range(1, count + 1)]
+        for some in range(0, count, _AT_ONCE):
+            await self.publisher.publish([record for _, record in made[some : some + _AT_ONCE]])
+        return [event_id for event_id, _ in made]
+
+    @asynccontextmanager
+    async def reading(self, *readers: Reader) -> AsyncIterator[None]:
+        """All of them, live: each has its snapshot, or came with a cursor and has its hello."""
+        for reader in readers:
+            await reader.__aenter__()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for reader in readers:
+                    group.create_task(reader.until(lambda r: bool(r.at and r.events("hello"))))
+            yield
+        finally:
+            for reader in readers:
+                await reader.__aexit__()
+
+    @asynccontextmanager
+    async def node(self, **settings: str) -> AsyncIterator[NodeOfOurOwn]:
+        """One more stream node, ready. Its settings are those of the system, and these."""
+        address = f"127.0.0.1:{free_port()}"
+        environment = {**os.environ, **self.system.env, "STREAM_BIND": address, "NODE_NAME": "extra", **settings}
+        log = self.system.site.place.logs / f"{address}.log"
+        with log.open("ab") as out:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "stream"), cwd=_PROJECT, env=environment, stderr=out
+            )
+        try:
+            async with asyncio.timeout(30):
+                while not await self._is_ready(address):
+                    assert process.returncode is None, "the node has ended"
+                    await asyncio.sleep(0.05)
+            yield NodeOfOurOwn(address, process, log)
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _is_ready(self, address: str) -> bool:
+        with suppress(httpx.TransportError):
+            return (await self.client.get(f"http://{address}/readyz")).status_code == 200
+        return False
+
+
+@asynccontextmanager
+async def beside_of(system: System) -> AsyncIterator[Beside]:
+    settings = Settings.model_validate({name.lower(): value for name, value in system.env.items()})
+    async with Publisher(settings) as publisher, httpx.AsyncClient(timeout=20) as client:
+        yield Beside(system, publisher, client)
+
+
+def _record(actor: int, type: EventType, **object: object) -> tuple[str, Record]:
+    event = new_event(type, Actor(actor, f"u{actor}"), object)
+    return event.id, record_of(event.id, type, actor, encode(event))
