@@ -18,9 +18,11 @@ class Group(Protocol):
     def leave(self, stream: "Stream", author: int) -> None:
         """From now on it does not."""
 
-    def hold(self, stream: "Stream", seq: int) -> None:
-        """Takes a live stream out of `deliver`: it is behind, at the place `seq` or, if it has not been told of everything
-        before that, at an earlier one."""
+    def hold(self, stream: "Stream", entries: Sequence[Entry]) -> None:
+        """Takes a live stream out of `deliver`: it is behind, from the first on that it has not been told of and that concerns it.
+
+        `entries` are those that come with the next `deliver`.
+        """
 
     def deliver(self, entries: Sequence[Entry]) -> None:
         """Tells the live ones of the group of new entries."""
@@ -114,7 +116,7 @@ class Hub:
         for entry in entries:
             arrival = entry.arrival
             if arrival.change:
-                self._change(arrival.change, entry.seq, entries[0].seq)
+                self._change(arrival.change, entry.seq, entries)
             for stream in self._by_author.get(arrival.actor, ()):
                 if stream.place is None:
                     stream.place = entry.seq
@@ -150,11 +152,11 @@ class Hub:
         stream.end = stream.end or reason
         stream.wake()
 
-    def _change(self, change: FollowChange, seq: int, first: int) -> None:
+    def _change(self, change: FollowChange, seq: int, entries: Sequence[Entry]) -> None:
         for stream in self._by_user.get(change.follower, ()):
             if stream.group is not None:
                 # Groups deliver whole batches. This one is not the same for all of the group.
-                stream.group.hold(stream, first)
+                stream.group.hold(stream, entries)
             had = change.followee in stream.follows
             _apply(stream.follows, change)
             has = change.followee in stream.follows

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import cast
 
 from stream.hub import Hub, Stream
@@ -106,10 +107,13 @@ class Link(asyncio.Protocol):
             outlet = cast("Outlet", stream)
             outlet.lane.leave(outlet.number, author)
 
-    def hold(self, stream: Stream, seq: int) -> None:
+    def hold(self, stream: Stream, entries: Sequence[Entry]) -> None:
         outlet = cast("Outlet", stream)
-        outlet.fall_behind(self._pending[0].seq if self._pending else seq)
-        outlet.want_turn()
+        if outlet.live:
+            authors = set(outlet.authors)
+            waiting = (entry.seq for entry in chain(self._pending, entries) if entry.arrival.actor in authors)
+            outlet.fall_behind(next(waiting, self.ring.head))
+            outlet.want_turn()
 
     def deliver(self, entries: Sequence[Entry]) -> None:
         self._pending += entries
