@@ -1,0 +1,135 @@
+"""What goes wrong while a stream is still catching up: G3, exactly once, from the ring or from the archive."""
+
+import itertools
+import random
+
+from tests.faults.bare import Reader, assert_exactly
+from tests.faults.beside import Beside
+
+_BIG = 16_384
+_SMALL_RING = {"RING_MAX_BYTES": str(2**20)}
+
+
+async def been_here(beside: Beside, address: str, uid: int) -> str:
+    """The cursor of somebody who had everything and left."""
+    reader = Reader(lambda: beside.door(address, uid))
+    async with beside.reading(reader):
+        pass
+    assert reader.at
+    return reader.at
+
+
+async def test_g3_a_node_killed_in_the_middle_of_a_replay_loses_and_repeats_nothing(beside: Beside) -> None:
+    uid, author = beside.uid(), beside.uid()
+    await beside.follow(uid, [author])
+    async with beside.node() as dying, beside.node() as other:
+        at = await been_here(beside, other.address, uid)
+        posted = await beside.post(author, 300, _BIG)
+        doors = itertools.chain([beside.door(dying.address, uid)], itertools.repeat(beside.door(other.address, uid)))
+        reader = Reader(doors.__next__, at, slow=True)
+        async with beside.reading(reader):
+            await reader.until(lambda r: len(r.posts()) >= 20)
+            reader.reading.clear()
+            dying.process.kill()
+            await dying.process.wait()
+            reader.reading.set()
+            await reader.until(lambda r: r.connections == 2)
+            half = len(reader.posts())
+            await reader.until(lambda r: len(set(r.posts())) >= len(posted))
+
+    assert 20 <= half < len(posted), "it was not in the middle"
+    assert [hello.data["resumed"] for hello in reader.events("hello")] == [True, True]
+    assert_exactly(reader, {author: posted})
+
+
+async def test_g3_an_author_unfollowed_while_the_stream_replays_is_heard_no_more_and_the_others_wholly(
+    beside: Beside,
+) -> None:
+    uid, leaving, staying = (beside.uid() for _ in range(3))
+    await beside.follow(uid, [leaving, staying])
+    async with beside.node() as node:
+        at = await been_here(beside, node.address, uid)
+        gone: list[str] = []
+        kept: list[str] = []
+        for _ in range(25):
+            gone += await beside.post(leaving, 10, _BIG)
+            kept += await beside.post(staying, 10, _BIG)
+        behind = Reader(lambda: beside.door(node.address, uid), at, slow=True)
+        live = Reader(lambda: beside.door(node.address, uid))
+        async with beside.reading(behind, live):
+            await behind.until(lambda r: len(r.posts()) >= 20)
+            behind.reading.clear()
+            await beside.follow(uid, [leaving], seq=2, on=False)
+            await live.until(lambda r: bool(r.events("unfollow")))
+            await beside.post(leaving, 5)
+            kept += await beside.post(staying, 5)
+            behind.reading.set()
+            await behind.until(lambda r: bool(r.events("unfollow")) and set(kept) <= set(r.posts()))
+
+    theirs = [post for post in behind.posts() if post in set(gone)]
+    assert 0 < len(theirs) < len(gone) / 2, "what had not been sent yet is out with the unfollow"
+    assert_exactly(behind, {leaving: gone[: len(theirs)], staying: kept})
+
+
+async def test_g3_a_replay_from_the_archive_cut_again_and_again_is_exact(beside: Beside) -> None:
+    uid, others = beside.uid(), beside.uid()
+    authors = [beside.uid() for _ in range(4)]
+    await beside.follow(uid, authors)
+    async with beside.node(**_SMALL_RING) as node:
+        at = await been_here(beside, node.address, uid)
+        posted = {author: await beside.post(author, 150) for author in authors}
+        await beside.post(others, 100, _BIG)  # drives the rest out of the ring
+        reader = Reader(lambda: beside.door(node.address, uid), at)
+        async with beside.reading(reader):
+            for cut_at in sorted(random.sample(range(1, 550), 12)):
+                await reader.until(lambda r, cut_at=cut_at: len(r.posts()) >= cut_at)  # type: ignore[misc]
+                reader.cut()
+            last = await beside.post(authors[0])
+            await reader.until(lambda r: last[0] in r.posts())
+
+    posted[authors[0]] += last
+    assert all(hello.data["resumed"] for hello in reader.events("hello"))
+    assert_exactly(reader, posted)
+
+
+async def test_g3_what_neither_ring_nor_archive_has_is_told_by_a_gap_and_served_when_the_archive_has_it(
+    beside: Beside,
+) -> None:
+    uid, author, others = (beside.uid() for _ in range(3))
+    await beside.follow(uid, [author])
+    async with beside.node(**_SMALL_RING) as node:
+        at = await been_here(beside, node.address, uid)
+        await beside.system.stop("storekeeper-1")
+        try:
+            posted = await beside.post(author, 50)
+            await beside.post(others, 100, _BIG)
+            told = Reader(lambda: beside.door(node.address, uid), at)
+            async with beside.reading(told):
+                await told.until(lambda r: bool(r.events("snapshot")))
+        finally:
+            await beside.system.start("storekeeper-1")
+        later = Reader(lambda: beside.door(node.address, uid), at)
+        async with beside.reading(later):
+            await later.until(lambda r: len(set(r.posts())) >= len(posted))
+
+    assert [frame.event for frame in told.frames[:3]] == ["hello", "gap", "snapshot"]
+    assert told.frames[0].data["resumed"] is False
+    assert (told.frames[1].data["reason"], told.frames[1].data["from"]) == ("too-old", at)
+    assert_exactly(later, {author: posted})
+
+
+async def test_g6_a_full_node_refuses_one_more_stream_with_a_reason_and_takes_it_when_there_is_room(
+    beside: Beside,
+) -> None:
+    async with beside.node(STREAMS_PER_NODE="2") as node:
+        doors = [beside.door(node.address, beside.uid()) for _ in range(3)]
+        first, second, third = (Reader(itertools.repeat(door).__next__) for door in doors)
+        async with beside.reading(first, second):
+            await third.once()
+            refused = list(third.frames)
+        async with beside.reading(first, third):
+            pass
+
+    assert [frame.event for frame in refused] == ["bye"]
+    assert refused[0].data["reason"] == "too-many"
+    assert refused[0].data["retry"] >= 10_000

@@ -1,0 +1,63 @@
+"""One reader stops reading among two hundred who don't: G4, and G3 when it comes back."""
+
+import asyncio
+import time
+
+from tests.faults.bare import Reader, assert_exactly
+from tests.faults.beside import Beside, NodeOfOurOwn
+
+_READERS = 200
+_BIG = 16_384
+_BIG_POSTS = 1_500
+_RING = 4 * 2**20
+_PATIENCE = 5
+
+
+async def open_streams(beside: Beside, node: NodeOfOurOwn) -> int:
+    told = (await beside.client.get(f"http://{node.address}/metrics")).text
+    return int(float(told.split("\nstickyfeed_stream_open ")[1].split("\n")[0]))
+
+
+async def test_g4_a_reader_that_stops_delays_nobody_costs_no_memory_is_ended_and_misses_nothing(beside: Beside) -> None:
+    quiet, loud = beside.uid(), beside.uid()
+    said: dict[str, float] = {}
+    async with beside.node(SLOW_AFTER=str(_PATIENCE), RING_MAX_BYTES=str(_RING)) as node:
+
+        async def reader_of(*authors: int, slow: bool = False) -> Reader:
+            door = beside.door(node.address, uid := beside.uid())
+            await beside.follow(uid, authors)
+            return Reader(lambda: door, slow=slow)
+
+        others = [await reader_of(quiet) for _ in range(_READERS - 2)]
+        both = [await reader_of(quiet, loud) for _ in range(2)]
+        stuck = await reader_of(quiet, loud, slow=True)
+        async with beside.reading(*others, *both, stuck):
+            stuck.reading.clear()
+            before = node.resident
+            loudly = asyncio.create_task(beside.post(loud, _BIG_POSTS, _BIG))
+            while not loudly.done() or len(said) < 30:
+                (event_id,) = await beside.post(quiet)
+                said[event_id] = time.monotonic()
+                await asyncio.sleep(0.05)
+            for reader in (*others, *both):
+                await reader.until(lambda r: set(said) <= set(r.posts()))
+            grown = node.resident - before
+            async with asyncio.timeout(_PATIENCE + 10):
+                while await open_streams(beside, node) > _READERS:
+                    await asyncio.sleep(0.2)
+            had = len(stuck.posts())
+            stuck.reading.set()
+            wanted = len(said) + _BIG_POSTS
+            for reader in (*both, stuck):
+                await reader.until(lambda r: len(set(r.posts())) >= wanted)
+
+    lost = [f.at - said[f.data["id"]] for r in others for f in r.events("post")]
+    print(f"\nslowest of {len(lost)} deliveries: {max(lost):.2f} s; the node grew by {grown / 2**20:.1f} MiB")
+    assert max(lost) < _PATIENCE - 1, "the others waited"
+    assert grown < 8 * _RING, f"{grown} bytes for {_BIG_POSTS * _BIG} that one reader did not take"
+    assert had < wanted / 2 and stuck.connections == 2
+    for reader in others:
+        assert reader.connections == 1
+        assert_exactly(reader, {quiet: list(said)})
+    for reader in (*both, stuck):
+        assert_exactly(reader, {quiet: list(said), loud: loudly.result()})
