@@ -25,12 +25,13 @@ def take(stream: Stream, ring: Ring, max_bytes: int) -> list[Frame]:
     for entry in ring.of_authors(set(stream.authors), stream.place):
         stream.place = entry.seq + 1
         arrival = entry.arrival
-        if stream.past is not None and arrival.offset < stream.past[arrival.partition]:
-            continue
         if arrival.id in stream.repeats:
             continue
+        had = _had(entry, stream)
         if arrival.actor == stream.uid and arrival.change is not None and arrival.change.on:
-            frames += _overtaken(entry, arrival.change.followee, stream, ring)
+            frames += _overtaken(entry, arrival.change.followee, had, stream, ring)
+        if had:
+            continue
         frames.append(_frame(entry.frame, stream))
         size += len(arrival.value)
         if size >= max_bytes:
@@ -47,23 +48,29 @@ def here(stream: Stream, ring: Ring) -> str:
     return ring.cursor(stream.past)
 
 
-def _overtaken(follow: Entry, followee: int, stream: Stream, ring: Ring) -> list[Frame]:
+def _had(entry: Entry, stream: Stream) -> bool:
+    """Whether the client has had it on the node that it came from."""
+    return stream.past is not None and entry.arrival.offset < stream.past[entry.arrival.partition]
+
+
+def _overtaken(follow: Entry, followee: int, had: bool, stream: Stream, ring: Ring) -> list[Frame]:
     """What the followee did after the follow and this node saw before it: partitions have no order between them.
 
     These frames come before the follow's and have no id: a client that is cut between them gets them again, with the follow.
+    If the client has `had` the follow, elsewhere, they are what it has not had, and the last one has the id of that place.
     """
     since = stream.joined.pop(followee, stream.began)
-    return [
+    missed = [
         Frame(entry.frame.event, entry.frame.data)
         for entry in ring.of_authors({followee}, ring.oldest)
         if entry.seq < follow.seq
-        and entry.arrival.id > follow.arrival.id
-        and (
-            entry.seq < since
-            or (stream.past is not None and entry.arrival.offset < stream.past[entry.arrival.partition])
-        )
+        and (had or entry.arrival.id > follow.arrival.id)
+        and (entry.seq < since if not _had(entry, stream) else not had)
         and entry.arrival.id not in stream.repeats
     ]
+    if had and missed:
+        missed[-1] = _frame(Frame(missed[-1].event, missed[-1].data, follow.frame.id), stream)
+    return missed
 
 
 def _frame(shared: Frame, stream: Stream) -> Frame:

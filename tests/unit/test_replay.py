@@ -179,6 +179,26 @@ def test_what_the_followee_did_after_the_follow_arrives_even_if_the_node_saw_it_
     assert take(stream, node.ring, 10**6) == []
 
 
+def test_a_follow_that_the_client_has_had_and_the_node_reads_late_still_brings_what_the_node_saw_before_it() -> None:
+    log = Log(2)  # the reader's events are in partition 1, those of author 2 in partition 0
+    node = ModelNode(log, Random(1))
+    log.follow(READER, 2, 1)
+    had = log.append(2)
+    at = cursor.encode("0badcafe", [1, 1])  # a node that had read both delivered both
+    new = [log.append(2), log.append(2)]
+    stream = opened(node, set(), at)
+    take(stream, node.ring, 10**6)
+    node.hub.deliver([entry for a in (had, *new) if (entry := node.ring.append(a, 0))])
+    node.read()
+
+    frames = take(stream, node.ring, 10**6)
+    again = opened(node, {2}, frames[-1].id)
+
+    assert ids(frames, log) == [event.id for event in new]
+    assert take(again, node.ring, 10**6) == []
+    assert stream.place is None and stream.past is None
+
+
 def test_an_older_follow_never_undoes_a_newer_one() -> None:
     log = Log(1)
     node = ModelNode(log, Random(1))

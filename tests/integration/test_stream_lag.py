@@ -1,0 +1,140 @@
+"""Two nodes over one log, one of which has not read as far: G2 and G3 for a client that moves between them."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from uuid import uuid4
+
+import pytest
+
+from local.process import Process
+from store import cursor
+from store.archive import Archive, open_archive
+from store.broker import Publisher
+from store.events import EventType, Person, Record, encode, new_event, record_of
+from store.feed import Feed
+from store.process import cancel
+from store.sessions import Sessions
+from store.timelines import open_redis
+from store.tokens import Identity
+from stream.frames import Frame
+from stream.life import live
+from stream.meters import Meters
+from stream.node import Node
+from stream.settings import StreamSettings
+from stream.tail import follow_log
+from tests.integration.conftest import settings_of
+
+UID, SID = 7, str(uuid4())
+
+
+@pytest.fixture(scope="module")
+def meters() -> Meters:
+    """Once per process, as Prometheus wants it: the node that they look at does not matter here."""
+    return Meters(Node(StreamSettings.model_construct(), *[None] * 3))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def settings(kafka: Process, mongo: Process, redis: Process, names: dict[str, object]) -> StreamSettings:
+    common = settings_of({**names, "kafka_partitions": 3}, kafka, mongo, redis)
+    return StreamSettings.model_validate({**common.model_dump(), "heartbeat": 1})
+
+
+@pytest.fixture
+async def archive(settings: StreamSettings) -> AsyncIterator[Archive]:
+    async with open_archive(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def nodes(settings: StreamSettings, archive: Archive) -> AsyncIterator[tuple[Node, Node]]:
+    async with open_redis(settings) as redis:
+        yield tuple(Node(settings, Feed(redis, archive), archive, Sessions(redis)) for _ in range(2))  # type: ignore[misc]
+
+
+@asynccontextmanager
+async def reading(node: Node, meters: Meters) -> AsyncIterator[None]:
+    """The node's tail runs, and has come as far as the log goes now."""
+    node.missing = "the tail begins"
+    tail = asyncio.create_task(follow_log(node, meters))
+    try:
+        async with asyncio.timeout(30):
+            while node.missing:
+                await asyncio.sleep(0.01)
+        yield
+    finally:
+        await cancel(tail)
+
+
+class Client:
+    """Keeps ids of events, and the last id, over all its connections."""
+
+    def __init__(self) -> None:
+        self.at: str | None = None
+        self.frames: list[Frame] = []
+
+    async def until(self, batches: AsyncGenerator[list[Frame], None], count: int, event: str = "post") -> None:
+        """Reads on until `count` frames of that name have come in all."""
+        async with asyncio.timeout(20):
+            while len(self.of(event)) < count:
+                for frame in await anext(batches):
+                    if frame.id is not None:
+                        if self.at is not None:
+                            assert cursor.decode(frame.id).covers(cursor.decode(self.at).offsets), "an id went back"
+                        self.at = frame.id
+                    self.frames.append(frame)
+
+    def of(self, *names: str) -> list[Frame]:
+        return [frame for frame in self.frames if frame.event in names]
+
+
+def posts(author: int, count: int) -> list[Record]:
+    events = [new_event(EventType.POST, Person(author, "x"), {"id": n, "text": "x"}) for n in range(count)]
+    return [record_of(event.id, event.type, author, encode(event)) for event in events]
+
+
+def follow(followee: int) -> Record:
+    event = new_event(EventType.FOLLOW, Person(UID, "me"), {"id": followee, "username": "x", "seq": 1})
+    return record_of(event.id, event.type, UID, encode(event))
+
+
+async def test_g3_a_client_ahead_of_its_new_node_has_nothing_again_misses_nothing_and_its_id_never_goes_back(
+    settings: StreamSettings, nodes: tuple[Node, Node], meters: Meters
+) -> None:
+    quick, lagging = nodes
+    who = Identity(UID, SID, 2**31)
+    authors = range(100, 106)
+    first, second, third = ([record for author in authors for record in posts(author, 20)] for _ in range(3))
+    client = Client()
+    async with Publisher(settings) as publisher:
+        async with reading(lagging, meters):
+            pass  # it has begun, and stands still from here on
+        async with reading(quick, meters):
+            await publisher.publish([follow(author) for author in authors])
+            async with aclosing(live(quick, meters, who, None, "test")) as batches:
+                await client.until(batches, 1, "snapshot")
+                await publisher.publish(first)
+                await client.until(batches, len(first))
+
+        assert lagging.ring is not None and len(lagging.ring) == 0
+        node_knew_nobody = lagging.ring.next.copy()
+        lagging.missing = ""
+        async with aclosing(live(lagging, meters, who, client.at, "test")) as batches:
+            before = len(client.frames)
+            await client.until(batches, 2, "heartbeat")  # it lags, and says where the client is, not where it is itself
+            assert [frame.event for frame in client.frames[before:]] == ["hello", "heartbeat", "heartbeat"]
+            assert lagging.ring.next == node_knew_nobody
+            assert client.at is not None
+            await publisher.publish(second)
+            async with reading(lagging, meters):
+                await client.until(batches, len(first) + len(second))
+                await publisher.publish(third)
+                await client.until(batches, len(first) + len(second) + len(third))
+                await client.until(batches, len(client.of("heartbeat")) + 1, "heartbeat")
+
+    assert not client.of("gap")
+    came = [frame.data for frame in client.of("post")]
+    for author in authors:
+        theirs = [r.value for r in (*first, *second, *third) if r.key == str(author).encode()]
+        assert [value for value in came if value in set(theirs)] == theirs
+    assert len(came) == len(set(came)) == len(first) + len(second) + len(third)
