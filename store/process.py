@@ -1,6 +1,7 @@
 """How every process of ours runs: settings or a clear refusal, logs, health, SIGTERM, and death with any of its tasks."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -28,6 +29,8 @@ def main(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr)
     # aiokafka logs what we report ourselves, once per second, while Kafka is away.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    # The collector looks for cycles only; at its default of 700 objects a burst of connections keeps it busy.
+    gc.set_threshold(20_000, 20, 20)
     try:
         uvloop.run(run())
     except SettingsError as error:
@@ -79,6 +82,12 @@ async def cancel(*tasks: "asyncio.Task[None]") -> None:
         for task in waiting:
             task.cancel()
         _, waiting = await asyncio.wait(waiting, timeout=1)
+
+
+def settle() -> None:
+    """Takes everything that is there now out of the garbage collector's sight: it stays, and looking through it takes long."""
+    gc.collect()
+    gc.freeze()
 
 
 def heed_cancellation() -> None:

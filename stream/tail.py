@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from store.broker import close, open_reader
 from store.events import NotAnEvent, parse_arrival
+from store.process import settle
 from store.topic import Topic, ensure_topics
 from stream.hub import Hub
 from stream.meters import Meters
@@ -64,6 +65,8 @@ async def _read(reader: AIOKafkaConsumer, node: Node, ends: list[int], meters: M
         if node.missing:
             behind = sum(max(0, end - seen) for end, seen in zip(ends, ring.next, strict=True))
             node.missing = f"the tail is {behind} events behind the log" if behind else ""
+            if not behind:
+                settle()  # hundreds of thousands of events, which live for minutes
         try:
             batch = await reader.getmany(timeout_ms=100 if node.missing else _POLL_MS, max_records=_BATCH)
         except OffsetOutOfRangeError as error:
