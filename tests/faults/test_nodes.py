@@ -72,25 +72,6 @@ async def test_g3_a_client_that_comes_to_a_node_that_lags_gets_what_it_lacks_and
     assert not moved.seen("gap")
 
 
-async def test_g6_a_node_that_is_stopped_sends_its_streams_away_one_after_the_other_and_ends_well(hasty: World) -> None:
-    authors = [await hasty.author() for _ in range(3)]
-    followers = [await hasty.follower(authors) for _ in range(12)]
-    async with hasty.staying(*followers):
-        moving = [follower for follower in followers if follower.hellos[0]["node"] == "stream-1"]
-        bursts = [asyncio.create_task(author.burst(100, 0.03)) for author in authors]
-        await asyncio.sleep(0.3)
-        said = await hasty.system.stop("stream-1")
-        await asyncio.gather(*bursts)
-        await arrive(*followers)
-        await hasty.system.start("stream-1")
-
-    assert moving
-    assert said.startswith("ended") and "exit code" not in said, said
-    for follower in followers:
-        assert [bye.data["reason"] for bye in follower.seen("bye")] == (["drain"] if follower in moving else [])
-        assert not follower.seen("gap")
-
-
 async def test_g3_clients_that_reconnect_while_the_storekeeper_stands_still_miss_nothing(world: World) -> None:
     authors = [await world.author() for _ in range(3)]
     followers = [await world.follower(authors) for _ in range(8)]

@@ -114,6 +114,17 @@ async def test_g5_sign_out_closes_the_sessions_streams_on_every_node_and_no_othe
     assert all(len(follower.hellos) == 1 for follower in both)
 
 
+async def test_g4_one_user_may_have_only_so_many_streams_open(world: World) -> None:
+    person = await Person.signed_up(world.system.address, world.client)
+    headers = {"Authorization": f"Bearer {person.token}"}
+    readers = [Follower(world.system.address, headers, []) for _ in range(20)]
+    async with world.staying(*readers):
+        one_more = Follower(world.system.address, headers, [])
+        frames = [frame async for frame in one_more.read(world.client)]
+
+    assert [(frame.event, frame.data["reason"]) for frame in frames] == [("bye", "too-many")]
+
+
 @pytest.mark.parametrize(
     ("said", "code"),
     [
