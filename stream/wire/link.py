@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import cast
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _BUFFER_HIGH, _BUFFER_LOW = 4 * 2**20, 2**20  # bytes in the transport; above, the link's streams fall behind
 _TURN = 0.005  # seconds for streams that are behind, before others have the loop
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
 _CLOSE_WITHIN = 5.0  # seconds for a peer to take our last words
 
 
@@ -42,6 +45,7 @@ class Link(asyncio.Protocol):
         self._due: dict[int, None] = {}
         self._pending: list[Entry] = []
         self._scheduled = self._starved = False
+        self._waiting, self._waiting_since = 0, 0.0
         self.written = 0  # bytes in `core.out` of what was spread
         self._sent = {lane: meters.delivered.labels(lane.door) for lane in (self.sse, self.ws)}
 
@@ -164,6 +168,13 @@ class Link(asyncio.Protocol):
             self._scheduled = True
             self.loop.call_soon(self.turn)
 
+    def stuck_for(self, now: float) -> float:
+        """For how long the edge has not taken a byte of what waits; to be asked now and then."""
+        waiting = self._transport.get_write_buffer_size() if self.paused_since is not None else 0
+        if waiting != self._waiting or self.paused_since is None:
+            self._waiting, self._waiting_since = waiting, now
+        return now - self._waiting_since
+
     def room(self, number: int) -> int:
         """How much can be written on this stream now."""
         return 0 if self.paused_since is not None else self.core.windows.left(number)
@@ -207,7 +218,8 @@ class Link(asyncio.Protocol):
             self._free_all()
 
     def abort(self) -> None:
-        """Ends the connection at once."""
+        """Ends the connection at once, and by a reset: an edge that does not read would not see its end otherwise."""
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
         self._free_all()
 

@@ -1,5 +1,6 @@
 """What time brings to the streams of a link: heartbeats, warnings, expiry. One look at all of them, twice a second."""
 
+import logging
 from array import array
 
 from stream.wire.lane import Lane
@@ -7,12 +8,20 @@ from stream.wire.link import Link
 from stream.wire.outlet import Outlet, anew
 from stream.words import AHEAD_AT_MOST, beat, heartbeat, is_ahead, is_over, seconds_to_word, warning
 
+log = logging.getLogger(__name__)
+
 
 def tick(link: Link) -> None:
-    """Does what is due. Ends the connection if the edge has taken nothing for SLOW_AFTER seconds."""
+    """Does what is due. Ends a connection of which the edge has taken nothing for SLOW_AFTER seconds.
+
+    HAProxy gives a stream's window back when it has received, not when its client has taken. What stalled clients leave fills the
+    buffers that a connection has there (tune.h2.be.rxbuf), and then nothing is read for anybody until `timeout client` ends them.
+    """
     now = link.loop.time()
     link.core.tick()
-    if link.paused_since is not None and now > link.paused_since + link.node.settings.slow_after:
+    if link.stuck_for(now) > link.node.settings.slow_after:
+        log.warning("a connection from the edge is stuck: its %d streams have to come back", len(link.outlets))
+        link.meters.ended.labels("stuck").inc(len(link.outlets))
         link.abort()
         return
     link.turn()  # so that no heartbeat's cursor is ahead of what was delivered

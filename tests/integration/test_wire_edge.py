@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -29,9 +29,10 @@ class Reader:
         self.closed = False
 
     async def read(self) -> None:
-        while data := await self.reader.read(2**16):
-            self.received += data
-            await self.reading.wait()
+        with suppress(ConnectionError):
+            while data := await self.reader.read(2**16):
+                self.received += data
+                await self.reading.wait()
         self.closed = True
 
     @property
@@ -50,7 +51,7 @@ class Reader:
 
 
 @asynccontextmanager
-async def reading(port: int, uid: int) -> AsyncIterator[Reader]:
+async def reading(port: int, uid: int, cursor: str | None = None) -> AsyncIterator[Reader]:
     sock = socket.socket()
     sock.setsockopt(
         socket.SOL_SOCKET, socket.SO_RCVBUF, 16384
@@ -58,7 +59,8 @@ async def reading(port: int, uid: int) -> AsyncIterator[Reader]:
     sock.setblocking(False)
     await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
     reader, writer = await asyncio.open_connection(sock=sock)
-    writer.write(f"GET /v1/stream?uid={uid} HTTP/1.1\r\nHost: edge\r\n\r\n".encode())
+    came_with = f"Last-Event-ID: {cursor}\r\n" if cursor else ""
+    writer.write(f"GET /v1/stream?uid={uid} HTTP/1.1\r\nHost: edge\r\n{came_with}\r\n".encode())
     made = Reader(reader, writer)
     task = asyncio.create_task(made.read())
     try:
@@ -88,6 +90,52 @@ async def test_many_users_share_connections_and_get_what_is_theirs(node: tuple[R
         for n, reader in enumerate(readers):
             assert [text for text in reader.posts if text.startswith("all")] == [f"all {k}" for k in range(30)]
             assert [text for text in reader.posts if text.startswith("own")] == ([f"own {n}"] if n < 30 else [])
+
+
+async def test_a_reader_that_stalls_behind_the_edge_holds_up_nobody_and_misses_nothing(
+    node: tuple[Running, int],
+) -> None:
+    """The edge keeps for a stalled client what its buffers hold, 16 MB by default for all of a connection together."""
+    running, port = node
+    async with AsyncExitStack() as stack:
+        readers = [await stack.enter_async_context(reading(port, uid)) for uid in range(10, 50)]
+        await true(lambda: all(b"snapshot" in reader.received for reader in readers), "40 live streams")
+        stalled, others = readers[20], [*readers[:20], *readers[21:]]
+        stalled.reading.clear()
+        for n in range(1000):
+            running.publish((1, f"{n} " + "x" * 5000))
+            await asyncio.sleep(0.001)
+
+        await true(lambda: all(has_all(reader, 1000) for reader in others), "the others have everything", 30)
+        assert not has_all(stalled, 1000)
+        stalled.reading.set()
+        await true(lambda: has_all(stalled, 1000), "the stalled one, too", 30)
+        assert [text.split()[0] for text in stalled.posts] == [f"{n}" for n in range(1000)]
+
+
+async def test_when_stalled_readers_have_filled_the_edge_s_buffers_it_sends_them_away_and_the_others_go_on(
+    node: tuple[Running, int],
+) -> None:
+    """HAProxy gives windows back when it has received; what bounds a stalled client there is `timeout client`, 5 s here."""
+    running, port = node
+    async with AsyncExitStack() as stack:
+        running.store.follows[12] = {}
+        stalled, other, idle = [await stack.enter_async_context(reading(port, uid)) for uid in (10, 11, 12)]
+        await true(lambda: b"snapshot" in stalled.received and b"snapshot" in other.received, "live streams")
+        stalled.reading.clear()
+        for n in range(900):
+            running.publish((1, f"{n} " + "x" * 50_000))
+            await asyncio.sleep(0.001)
+        await true(lambda: [stream.uid for stream in running.hub.of_user(10)] == [], "the stalled one is sent away", 20)
+        await true(lambda: b'"899 x' in other.received[-60_000:], "the other has the rest", 20)
+
+        assert [text.split()[0] for text in other.posts] == [f"{n}" for n in range(900)]
+        await asyncio.sleep(1)
+        assert not idle.closed and [got.event for got in sse(idle.body)] == ["hello", "snapshot"], "silence is no stall"
+
+
+def has_all(reader: Reader, posts: int) -> bool:
+    return len(reader.received) > posts * 5000 and reader.body.count(b"event: post") == posts
 
 
 async def test_a_client_that_leaves_is_forgotten_at_once(node: tuple[Running, int]) -> None:

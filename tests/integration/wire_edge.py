@@ -24,7 +24,7 @@ defaults
     option http-no-delay
     option abortonclose
     timeout connect 2s
-    timeout client 60s
+    timeout client 5s
     timeout server 60s
     timeout tunnel 60s
 
