@@ -23,6 +23,7 @@ from stream.wire.door import open_door
 log = logging.getLogger(__name__)
 
 _SEND_BUFFER = 64 * 1024  # else the kernel would keep megabytes for every reader that does not read
+_DRAIN_STEPS = 100
 _SEEN_BY_THE_EDGE = 1.5  # seconds: two failed health checks
 
 
@@ -82,7 +83,8 @@ async def drained(node: Node) -> None:
     await asyncio.sleep(_SEEN_BY_THE_EDGE)
     streams = list(node.hub)
     log.info("ending %d streams over %d s", len(streams), node.settings.drain)
-    for number, stream in enumerate(streams):
-        node.hub.end(stream, "drain")
-        if number % 50 == 49:
-            await asyncio.sleep(node.settings.drain * 50 / len(streams))
+    at_once = -(-len(streams) // _DRAIN_STEPS)
+    for first in range(0, len(streams), at_once):
+        for stream in streams[first : first + at_once]:
+            node.hub.end(stream, "drain")
+        await asyncio.sleep(node.settings.drain * at_once / len(streams))
