@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from store.events import EventType, FollowChange
+from stream.follows import Follows
 from stream.ring import Entry, Ring
 
 
@@ -50,7 +51,7 @@ class Stream:
     repeats: frozenset[str] = frozenset()
     began: int = 0
     joined: dict[int, int] = field(default_factory=dict)
-    follows: dict[int, int] = field(default_factory=dict)
+    follows: Follows = field(default_factory=Follows)
     end: str | None = None
     writing_since: float | None = None
     warned_for: int = 0
@@ -70,7 +71,7 @@ class Hub:
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
         self._by_author: defaultdict[int, set[Stream]] = defaultdict(set)
-        self._by_user: defaultdict[int, set[Stream]] = defaultdict(set)
+        self._by_user: dict[int, tuple[Stream, ...]] = {}  # most have one, for which a set is four times as large
         self._groups: dict[Group, int] = {}  # with the number of streams that each has here
         self._open = 0
 
@@ -78,7 +79,7 @@ class Hub:
         return self._open
 
     def __iter__(self) -> Iterator[Stream]:
-        return (stream for streams in list(self._by_user.values()) for stream in list(streams))
+        return (stream for streams in list(self._by_user.values()) for stream in streams)
 
     def of_user(self, uid: int) -> list[Stream]:
         """The user's streams that are open here."""
@@ -86,14 +87,14 @@ class Hub:
 
     def add(self, stream: Stream) -> None:
         """Makes the stream known; it is told of nobody yet. From now on it sees every change of what its user follows."""
-        self._by_user[stream.uid].add(stream)
+        self._by_user[stream.uid] = (*self._by_user.get(stream.uid, ()), stream)
         self._open += 1
         if stream.group is not None:
             self._groups[stream.group] = self._groups.get(stream.group, 0) + 1
 
     def subscribe(self, stream: Stream, follows: Mapping[int, int]) -> None:
         """Tells the stream of these followees (each with the follow's seq) and of the user, and of newer changes in the ring."""
-        stream.follows = dict(follows)
+        stream.follows = Follows(follows)
         for entry in self._ring.of_authors({stream.uid}, self._ring.oldest):
             if entry.arrival.change:
                 _apply(stream.follows, entry.arrival.change)
@@ -104,7 +105,9 @@ class Hub:
         """Forgets the stream, which was added."""
         for author in stream.authors:
             self._leave(stream, author)
-        _discard(self._by_user, stream.uid, stream)
+        others = tuple(other for other in self._by_user.pop(stream.uid) if other is not stream)
+        if others:
+            self._by_user[stream.uid] = others
         self._open -= 1
         if stream.group is not None:
             self._groups[stream.group] -= 1
@@ -179,7 +182,7 @@ class Hub:
             _discard(self._by_author, author, stream)
 
 
-def _apply(follows: dict[int, int], change: FollowChange) -> None:
+def _apply(follows: Follows, change: FollowChange) -> None:
     """The change, unless a newer one of the pair is known."""
     if change.seq >= follows.get(change.followee, 0):
         if change.on:
