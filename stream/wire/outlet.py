@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 16 * 1024  # of frames for a stream that is behind, before others have their turn
+_AT_ONCE = 64 * 1024  # of frames for a stream that is behind, before others have their turn
 
 
 def _nothing() -> None:
