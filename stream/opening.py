@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 
 from store import cursor
 from store.cursor import BadCursor, Cursor
+from store.process import heed_cancellation
 from stream.backlog import NotCovered, archived, covers
 from stream.frames import Frame, frame, snapshot
 from stream.hub import Hub, Stream
@@ -32,7 +33,9 @@ class Opening:
         if await self._node.has_ended(self._stream.sid, self._stream.expires_at):
             self._stream.end = self._stream.end or "signed-out"
             return
-        self._hub.subscribe(self._stream, await self._node.feed.following(self._stream.uid))
+        follows = await self._node.feed.following(self._stream.uid)
+        heed_cancellation()  # or a stream that was removed meanwhile would be told of events for ever
+        self._hub.subscribe(self._stream, follows)
         start = self._start(text)
         resumed = isinstance(start, Cursor) and await self._reachable(start.offsets)
         yield [self._hello(resumed)]

@@ -12,7 +12,7 @@ from stream.wire.voice import Close, Ping, Voice, close
 
 log = logging.getLogger(__name__)
 
-_WAITING = 30  # messages; as many as `Inbound` answers in a minute
+_WAITING = 60  # messages; `Inbound` answers fewer in a minute
 
 
 class Conversation:
@@ -20,11 +20,13 @@ class Conversation:
 
     def __init__(self, outlet: Outlet, inbound: Inbound) -> None:
         self._outlet, self._inbound, self._voice = outlet, inbound, Voice()
-        self._waiting: list[str | bytes] = []
+        self._waiting: list[str | bytes | Violation] = []  # after a violation nothing is heard
         self.task: asyncio.Task[None] | None = None
 
     def hear(self, data: bytes) -> None:
         """Bytes from the client."""
+        if self._waiting and isinstance(self._waiting[-1], Violation):
+            return
         try:
             for said in self._voice.hear(data):
                 if isinstance(said, Ping):
@@ -36,16 +38,22 @@ class Conversation:
                 else:
                     raise Violation(1008, "too many messages at once")
         except Violation as violation:
-            self._refuse(violation)
+            self._waiting.append(violation)
         if self._waiting and self.task is None:
             self.task = asyncio.create_task(self._answer())
 
     async def _answer(self) -> None:
         try:
             while self._waiting:
-                self._outlet.say((await self._inbound.answer_to(self._waiting.pop(0))).message)
+                said = self._waiting[0]
+                if isinstance(said, Violation):
+                    raise said
+                self._outlet.say((await self._inbound.answer_to(said)).message)
+                del self._waiting[0]
         except Violation as violation:
-            self._refuse(violation)
+            self._waiting = [violation]
+            last = bye("protocol", retry_ms()).message + close(violation.code, str(violation))
+            self._outlet.say(last, last=True)
         except ArchiveUnavailable:
             self._end()
         except Exception:
@@ -56,7 +64,3 @@ class Conversation:
     def _end(self) -> None:
         self._outlet.end = self._outlet.end or "unavailable"
         self._outlet.want_turn()
-
-    def _refuse(self, violation: Violation) -> None:
-        self._waiting.clear()
-        self._outlet.say(bye("protocol", retry_ms()).message + close(violation.code, str(violation)), last=True)

@@ -104,7 +104,8 @@ class Link(asyncio.Protocol):
 
     def join(self, stream: Stream, author: int) -> None:
         outlet = cast("Outlet", stream)
-        outlet.lane.join(outlet.number, author)
+        if self.outlets.get(outlet.number) is outlet:
+            outlet.lane.join(outlet.number, author)
 
     def leave(self, stream: Stream, author: int) -> None:
         if not self.closed:
@@ -132,6 +133,14 @@ class Link(asyncio.Protocol):
         self._scheduled = False
         if self.closed:
             return
+        try:
+            self._turn()
+        except Exception:
+            # What this turn was to deliver is lost for whoever stays: all come back with their cursor instead.
+            log.exception("a connection from the edge is ended")
+            self.abort()
+
+    def _turn(self) -> None:
         if self._pending:
             entries, self._pending = self._pending, []
             for number in self.trailing:

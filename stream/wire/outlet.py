@@ -159,6 +159,8 @@ class Outlet(Stream):
         try:
             async with aclosing(batches):
                 async for batch in batches:
+                    if self.task is None:  # freed, and a library has swallowed the cancellation
+                        return
                     self.link.count(self.lane, len(batch))
                     self.rest += b"".join(map(self.lane.encode, batch))
                     if not self._push():
@@ -173,7 +175,11 @@ class Outlet(Stream):
         except Exception:
             log.exception("a stream of user %d could not be opened", self.uid)
             self.end = self.end or "unavailable"
+        if self.task is None:
+            return
         self.task = None
+        if is_over(self):
+            self.place = None  # nothing but a bye for one that has not been opened
         self.want_turn()
 
 

@@ -182,6 +182,7 @@ async def test_a_session_that_has_ended_gets_a_bye_and_nothing_else() -> None:
     async with running() as node, connected(node.port) as socket:
         session = str(uuid4())
         node.store.ended.add(session)
+        node.publish((7, "from before"))
         sid = socket.ask(lines(7, sid=session))
         await socket.until(lambda: sid in socket.client.ended)
 
@@ -320,3 +321,38 @@ async def test_a_frame_larger_than_every_window_arrives_whole_in_pieces() -> Non
         for sid in sids:
             await socket.until(lambda sid=sid: len(socket.events(sid, "post")) == 2)  # type: ignore[misc]
             assert [len(text) for text in texts(socket.events(sid, "post"))] == [60_000, 4]
+
+
+async def test_a_stream_that_is_over_before_it_is_opened_leaves_nothing_even_if_its_cancellation_is_swallowed() -> None:
+    async with running() as node, connected(node.port) as socket:
+        stays = socket.ask(lines(8))
+        await socket.live(stays)
+        node.store.deaf_for = 0.2
+        sids = [socket.ask(lines(uid)) for uid in range(10, 20)]
+        await true(lambda: len(node.hub) == 11, "all are known")
+        for sid in sids:
+            socket.reset(sid)
+        await true(lambda: len(node.hub) == 1, "and forgotten")
+        await asyncio.sleep(0.3)
+        node.publish((1, "on"), (15, "of one that is gone"))
+        await socket.until(lambda: socket.events(stays, "post"))
+
+        (link,) = [link for link in node.door._links if link.outlets]
+        assert len(link.sse) == 3 and texts(socket.events(stays, "post")) == ["on"]
+
+
+async def test_a_turn_that_fails_ends_the_connection_so_that_everybody_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running() as node, connected(node.port) as socket:
+        sid = socket.ask(lines(8))
+        await socket.live(sid)
+
+        def fail(*_: object) -> int:
+            raise KeyError("planted")
+
+        monkeypatch.setattr("stream.wire.link.spread", fail)
+        node.publish((1, "lost, if the stream stayed"))
+        await true(lambda: socket.closed or socket.reader.exception(), "the connection is ended")
+
+        assert len(node.hub) == 0

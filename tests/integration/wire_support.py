@@ -39,8 +39,13 @@ class StandIn:
     items: list[bytes] = field(default_factory=list)
     ended: set[str] = field(default_factory=set)
     unavailable: bool = False
+    deaf_for: float = 0  # seconds in which a read swallows a cancellation, as some libraries do
 
     async def following(self, uid: int) -> dict[int, int]:
+        until = time.monotonic() + self.deaf_for
+        while (left := until - time.monotonic()) > 0:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(left)
         if self.unavailable:
             raise FeedUnavailable("planted")
         return self.follows.get(uid, {1: 1, 2: 1})
