@@ -21,7 +21,7 @@ from stream.words import ended, has_lost_its_place, is_ahead, is_over
 
 if TYPE_CHECKING:
     from stream.wire.conversation import Conversation
-    from stream.wire.link import Link
+    from stream.wire.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Outlet(Stream):
     the stream is opening. Live streams cost no task and no timer of their own: the link looks at them at `at`.
     """
 
-    link: "Link" = field(kw_only=True)
+    link: "Turns" = field(kw_only=True)
     lane: Lane = field(kw_only=True)
     number: int = field(kw_only=True)  # its stream id on the link
     rest: bytes = b""

@@ -9,7 +9,7 @@ from stream.wire.codes import FRAME_BYTES
 from stream.wire.lane import Lane
 
 if TYPE_CHECKING:
-    from stream.wire.link import Link
+    from stream.wire.turns import Turns
 
 _WRITE_BYTES = 512 * 1024  # after so many the transport is asked whether it takes more
 
@@ -26,7 +26,7 @@ class _Encoded(dict[int, bytes]):
         return made
 
 
-def spread(link: "Link", lane: Lane, entries: Sequence[Entry]) -> int:
+def spread(link: "Turns", lane: Lane, entries: Sequence[Entry]) -> int:
     """One DATA frame for each stream and 16 KiB. A stream whose window is too small is behind from there on.
 
     Returns how many frames of ours have been delivered.
@@ -65,7 +65,7 @@ def _payloads(pieces: list[bytes]) -> Iterator[tuple[int, int, bytes]]:
         begin = end
 
 
-def _send(link: "Link", sids: "array[int]", payload: bytes) -> list[int]:
+def _send(link: "Turns", sids: "array[int]", payload: bytes) -> list[int]:
     """Returns the streams that have not got it."""
     if len(payload) > FRAME_BYTES:
         return list(sids)

@@ -351,8 +351,29 @@ async def test_a_turn_that_fails_ends_the_connection_so_that_everybody_comes_bac
         def fail(*_: object) -> int:
             raise KeyError("planted")
 
-        monkeypatch.setattr("stream.wire.link.spread", fail)
+        monkeypatch.setattr("stream.wire.turns.spread", fail)
         node.publish((1, "lost, if the stream stayed"))
         await true(lambda: socket.closed or socket.reader.exception(), "the connection is ended")
 
         assert len(node.hub) == 0
+
+
+async def test_a_connection_that_is_not_read_falls_behind_as_a_whole_holds_up_no_other_and_is_caught_up() -> None:
+    async with running() as node, connected(node.port, window=2**24) as slow, connected(node.port) as quick:
+        sids = [slow.ask(lines(uid)) for uid in range(10, 20)]
+        other = quick.ask(lines(5))
+        for sid in sids:
+            await slow.live(sid)
+        await quick.live(other)
+        slow.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for n in range(400):
+            node.publish((1, f"{n} " + "x" * 5000))
+            await asyncio.sleep(0.001)
+        await quick.until(lambda: quick.client.received[other].count(b"event: post") == 400)
+        (link,) = [link for link in node.door._links if len(link.outlets) == 10]
+        assert link.paused_since is not None and link._transport.get_write_buffer_size() < 6 * 2**20
+
+        slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        for sid in sids:
+            await slow.until(lambda sid=sid: slow.client.received[sid].count(b"\n\n") == 402)  # type: ignore[misc]
+            assert [text.split()[0] for text in texts(slow.events(sid, "post"))] == [f"{n}" for n in range(400)]

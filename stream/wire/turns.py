@@ -1,0 +1,181 @@
+"""The turns of a link: what is delivered to its streams, in which order, and how fairly. No socket here."""
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import chain
+from typing import cast
+
+from stream.hub import Hub, Stream
+from stream.meters import Meters
+from stream.node import Node
+from stream.ring import Entry, Ring
+from stream.wire.core import Core
+from stream.wire.lane import Lane
+from stream.wire.outlet import Outlet
+from stream.wire.spread import spread
+from stream.wire.voice import close
+
+log = logging.getLogger(__name__)
+
+_TURN = 0.005  # seconds for streams that are behind, before others have the loop
+
+
+class Turns(ABC):
+    """The streams of one connection, as a group of the hub."""
+
+    def __init__(self, node: Node, meters: Meters) -> None:
+        self.node, self.meters = node, meters
+        self.loop = asyncio.get_running_loop()
+        self.core = Core()
+        self.sse = Lane("wire-sse", lambda frame: frame.sse)
+        self.ws = Lane("wire-ws", lambda frame: frame.message, close(1000, "bye"))
+        self.outlets: dict[int, Outlet] = {}
+        self.trailing: dict[int, float] = {}  # streams that are ahead of this node, and since when
+        self.paused_since: float | None = None  # the transport has as much as it may hold
+        self.closed = True
+        self.written = 0  # bytes in `core.out` of what was spread
+        self._due: dict[int, None] = {}
+        self._pending: list[Entry] = []
+        self._scheduled = self._starved = False
+        self._sent = {lane: meters.delivered.labels(lane.door) for lane in (self.sse, self.ws)}
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Gives to the transport what there is."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Ends the connection at once."""
+
+    @property
+    def ring(self) -> Ring:
+        """There is one as soon as a stream can be opened."""
+        return cast("Ring", self.node.ring)
+
+    @property
+    def hub(self) -> Hub:
+        """There is one as soon as a stream can be opened."""
+        return cast("Hub", self.node.hub)
+
+    @property
+    def heartbeat(self) -> float:
+        return self.node.settings.heartbeat
+
+    def join(self, stream: Stream, author: int) -> None:
+        outlet = cast("Outlet", stream)
+        if self.outlets.get(outlet.number) is outlet:
+            outlet.lane.join(outlet.number, author)
+
+    def leave(self, stream: Stream, author: int) -> None:
+        if not self.closed:
+            outlet = cast("Outlet", stream)
+            outlet.lane.leave(outlet.number, author)
+
+    def hold(self, stream: Stream, entries: Sequence[Entry]) -> None:
+        outlet = cast("Outlet", stream)
+        if outlet.live:
+            authors = set(outlet.authors)
+            waiting = (entry.seq for entry in chain(self._pending, entries) if entry.arrival.actor in authors)
+            outlet.fall_behind(next(waiting, self.ring.head))
+            outlet.want_turn()
+
+    def deliver(self, entries: Sequence[Entry]) -> None:
+        self._pending += entries
+        self.want_write()
+
+    def next_seq(self) -> int:
+        """The place of a live stream of the link: what has been delivered to it ends there."""
+        return self._pending[0].seq if self._pending else self.ring.head
+
+    def turn(self) -> None:
+        """New entries first, so that whoever goes live afterwards has a clear place; then those who are behind, for a while."""
+        self._scheduled = False
+        if self.closed:
+            return
+        try:
+            self._turn()
+        except Exception:
+            # What this turn was to deliver is lost for whoever stays: all come back with their cursor instead.
+            log.exception("a connection from the edge is ended")
+            self.abort()
+
+    def _turn(self) -> None:
+        if self._pending:
+            entries, self._pending = self._pending, []
+            for number in self.trailing:
+                outlet = self.outlets[number]
+                outlet.place = entries[0].seq if outlet.place is None else outlet.place
+                outlet.want_turn()
+            for lane in (self.sse, self.ws):
+                self.count(lane, spread(self, lane, entries))
+        until = self.loop.time() + _TURN
+        while self._due and self.paused_since is None:
+            number = next(iter(self._due))
+            del self._due[number]
+            if outlet_due := self.outlets.get(number):
+                outlet_due.serve()
+            if self.loop.time() > until:
+                self.want_write()
+                break
+        self.flush()
+
+    def want(self, number: int) -> None:
+        """A turn for this stream."""
+        self._due[number] = None
+        self.want_write()
+
+    def want_write(self) -> None:
+        """A turn, soon."""
+        if not self._scheduled and not self.closed:
+            self._scheduled = True
+            self.loop.call_soon(self.turn)
+
+    def room(self, number: int) -> int:
+        """How much can be written on this stream now."""
+        return 0 if self.paused_since is not None else self.core.windows.left(number)
+
+    def starved(self) -> None:
+        """Somebody waits, perhaps for what all share: looked at again when that opens."""
+        self._starved = True
+
+    def count(self, lane: Lane, frames: int) -> None:
+        self._sent[lane].inc(frames)
+
+    def free(self, outlet: Outlet) -> None:
+        """Forgets a stream and all that is kept for it."""
+        if self.outlets.pop(outlet.number, None) is not None:
+            self._due.pop(outlet.number, None)
+            self.trailing.pop(outlet.number, None)
+            self.core.forget(outlet.number)
+            self.hub.remove(outlet)
+            outlet.freed()
+
+    def free_all(self) -> None:
+        """Forgets all of them."""
+        self.closed = True
+        self.sse.clear()
+        self.ws.clear()
+        self._pending.clear()
+        for outlet in list(self.outlets.values()):
+            self.free(outlet)
+
+    def wake_starved(self) -> None:
+        """Gives a turn to those who waited for what all share."""
+        if self._starved:
+            self._starved = False
+            self._due.update({number: None for number, outlet in self.outlets.items() if not outlet.live})
+        self.want_write()
+
+    def wake_opened(self) -> None:
+        """Gives a turn to those whose windows the peer has opened."""
+        windows = self.core.windows
+        if windows.opened:
+            self._due.update(dict.fromkeys(windows.opened))
+            windows.opened.clear()
+        if windows.connection_opened:
+            windows.connection_opened = False
+            self.wake_starved()
+        elif self._due or self.core.out:
+            self.want_write()
