@@ -13,6 +13,7 @@ from stream.wire.voice import Close, Ping, Voice, close
 log = logging.getLogger(__name__)
 
 _WAITING = 60  # messages; `Inbound` answers fewer in a minute
+_REST = 16 * 1024  # bytes that wait for a client; above, its pings are not answered (RFC 6455, 5.5.3 lets us)
 
 
 class Conversation:
@@ -30,7 +31,8 @@ class Conversation:
         try:
             for said in self._voice.hear(data):
                 if isinstance(said, Ping):
-                    self._outlet.say(said.pong)
+                    if len(self._outlet.rest) < _REST:
+                        self._outlet.say(said.pong)
                 elif isinstance(said, Close):
                     self._outlet.say(said.frame, last=True)
                 elif len(self._waiting) < _WAITING:

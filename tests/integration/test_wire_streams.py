@@ -8,6 +8,7 @@ import pytest
 
 from store.events import EventType
 from stream.app import drained, end_stuck_streams
+from stream.wire.outlet import Outlet
 from tests.e2e.people import Got
 from tests.integration.wire_support import connected, lines, running, true
 
@@ -377,3 +378,22 @@ async def test_a_connection_that_is_not_read_falls_behind_as_a_whole_holds_up_no
         for sid in sids:
             await slow.until(lambda sid=sid: slow.client.received[sid].count(b"\n\n") == 402)  # type: ignore[misc]
             assert [text.split()[0] for text in texts(slow.events(sid, "post"))] == [f"{n}" for n in range(400)]
+
+
+async def test_pings_of_a_client_that_reads_nothing_are_not_kept_for_it() -> None:
+    wish = [(":method", "CONNECT"), (":protocol", "websocket"), *lines(7, path="/v1/ws")[1:]]
+    ping = b"\x89\xfd" + bytes(4) + b"p" * 125
+    async with running() as node, connected(node.port, window=2000) as socket:
+        sid = socket.ask(wish, end=False)
+        await socket.until(lambda: b'"snapshot"' in socket.client.received[sid])
+        socket.client.stalled.add(sid)
+        (outlet,) = node.hub
+        assert isinstance(outlet, Outlet)
+        for _ in range(40):
+            socket.client.h2.send_data(sid, ping * 100)
+            socket.flush()
+            await socket.until(lambda: socket.client.h2.local_flow_control_window(sid) > 25_600)
+
+        assert 1000 < len(outlet.rest) < 20_000
+        socket.open_window(sid)
+        await true(lambda: not outlet.rest, "what waited has gone")
