@@ -1,6 +1,7 @@
 """Accounts: sign up, and who one is."""
 
 import re
+import time
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -11,11 +12,13 @@ from quart_schema import document_request, document_response
 
 from api import answers
 from api.bodies import Body, read_body
+from api.departures import insert_departure
 from api.errors import ApiError, not_found
 from api.identity import ensure_same_origin, public, who
+from api.migrate import JANITOR
 from api.parts import parts
-from api.rows import execute
-from api.sessions import begin_session, with_cookies
+from api.rows import execute, fetch_one
+from api.sessions import begin_session, with_cookies, without_cookies
 from api.users import select_user
 from store.events import EventType, Person
 
@@ -71,6 +74,37 @@ async def me() -> Response:
     if user is None:
         raise not_found("user")
     return answers.reply(user)
+
+
+class Leaving(Body):
+    """The password once more: a token that was stolen or left open must not be enough."""
+
+    password: str = Field(max_length=128)
+
+
+@blueprint.delete("/v1/me")
+@document_request(Leaving)
+@document_response(answers.Nothing, 204)
+async def leave() -> Response:
+    """Delete your account with everything in it, at once and for ever. Your name is free for others then."""
+    body, here, uid = await read_body(Leaving), parts(), who().uid
+    if uid == JANITOR:
+        raise ApiError(403, "janitor", "the janitor stays")
+    hashed = await here.database.read_primary(select_password, uid)
+    if not await here.passwords.verify(hashed, body.password):
+        raise ApiError(403, "wrong-password", "the password is wrong", field="password")
+    until = int(time.time()) + here.settings.token_life
+    async with here.actions.by(uid) as action:
+        await action.tell(EventType.ACCOUNT_DELETED, {})
+        await insert_departure(action.conn, uid, action.now)
+        action.afterwards.append(lambda: here.sessions.mark_all_ended(uid, until))
+    return without_cookies(Response(status=204))
+
+
+async def select_password(conn: Any, uid: int) -> str | None:
+    """The hash of the user's password."""
+    row = await fetch_one(conn, "SELECT password FROM users WHERE id = %s", uid)
+    return row[0] if row else None
 
 
 async def insert_user(conn: Any, username: str, hashed: str, gender: str | None, now: datetime) -> int:

@@ -77,7 +77,7 @@ async def identify() -> Identity:
 async def has_ended(identity: Identity) -> bool:
     """Whether the session is over. Redis mostly knows; MySQL always does."""
     here = parts()
-    known = await here.sessions.is_ended(identity.sid)
+    known = await here.sessions.is_ended(identity.uid, identity.sid)
     if known is not None:
         return known
     ended = await here.database.read_primary(select_session_ended, identity.sid)

@@ -74,8 +74,10 @@ async def update_refresh_token_used(conn: Any, token: str, now: datetime) -> Non
 
 
 async def select_session_ended(conn: Any, sid: str) -> bool:
-    """Whether the session is over, or has never been."""
-    row = await fetch_one(conn, "SELECT ended_at IS NOT NULL FROM sessions WHERE id = %s", sid)
+    """Whether the session is over, its user is gone, or it has never been."""
+    row = await fetch_one(
+        conn, "SELECT s.ended_at IS NOT NULL FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = %s", sid
+    )
     return row is None or bool(row[0])
 
 

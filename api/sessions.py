@@ -93,10 +93,7 @@ async def sign_out() -> Response:
     here = parts()
     async with here.actions.by(who().uid) as action:
         await end_session(here, action, who().sid)
-    response = Response(status=204)
-    response.delete_cookie(ACCESS_COOKIE, path=_ACCESS_PATH)
-    response.delete_cookie(REFRESH_COOKIE, path=_REFRESH_PATH)
-    return response
+    return without_cookies(Response(status=204))
 
 
 @blueprint.get("/keys")
@@ -153,6 +150,13 @@ def with_cookies(here: Parts, token: answers.Token, status: int = 200) -> Respon
         httponly=True,
         samesite="Strict",
     )
+    return response
+
+
+def without_cookies(response: Response) -> Response:
+    """The answer, which also takes both cookies away."""
+    response.delete_cookie(ACCESS_COOKIE, path=_ACCESS_PATH)
+    response.delete_cookie(REFRESH_COOKIE, path=_REFRESH_PATH)
     return response
 
 

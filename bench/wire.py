@@ -54,7 +54,7 @@ class Store:
     async def progress(self) -> None:
         return None
 
-    async def is_ended(self, _: str) -> bool:
+    async def is_ended(self, *_: object) -> bool:
         return False
 
 

@@ -1,9 +1,7 @@
 """The archive: every event for ever, who follows whom, and how far the storekeeper has come. MongoDB, through motor, here only."""
 
-import heapq
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,30 +9,27 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo import ASCENDING, DESCENDING, UpdateOne, WriteConcern
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from store.archive_writes import Write, writes_of_events, writes_of_follows
+from store.archive_reads import Kept, kept, newest_of, slices
+from store.archive_writes import (
+    Write,
+    gone_until,
+    user_name,
+    writes_of_departed_events,
+    writes_of_departed_follows,
+    writes_of_events,
+    writes_of_follows,
+)
 from store.cursor import Cursor
-from store.events import Arrival, EventType, FollowChange
+from store.events import TAKES_BACK, Arrival, FollowChange
 from store.settings import Settings
 
 _TIMEOUT_MS = 5000
-_AUTHORS_A_QUERY = 200  # beyond this MongoDB's merge of index scans becomes dearer than our own
 _DUPLICATE_KEY = 11000
 _TOPIC = "topic"
 
 
 class ArchiveUnavailable(Exception):
     """MongoDB did not answer, or refused; whether a write took effect is unknown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """An archived event and where in the log it stands."""
-
-    id: str
-    partition: int
-    offset: int
-    type: str
-    value: bytes
 
 
 @asynccontextmanager
@@ -70,14 +65,31 @@ class Archive:
             await self._follows.create_index([("follower", ASCENDING)])
             await self._follows.create_index([("followee", ASCENDING), ("_id", ASCENDING)])
             await self._ended.create_index([("until", ASCENDING)], expireAfterSeconds=0)
+            for some in (self._events, self._follows):  # most of which never expire
+                await some.create_index([("until", ASCENDING)], expireAfterSeconds=0, sparse=True)
 
     async def add(self, arrivals: Sequence[Arrival]) -> None:
-        """Keeps the events, each once by its id, whatever was added before; a deleted post's event is taken out."""
+        """Keeps the events, each once by its id, whatever was added before; a deleted post's event is taken out.
+
+        Of an account that has ended nothing stays but the event that says so, however late another member comes with the rest.
+        """
         await self._write(self._events, writes_of_events(arrivals))
+        gone = await self._gone(arrival.actor for arrival in arrivals)
+        await self._write(self._events, writes_of_departed_events(gone))
 
     async def change_follows(self, changes: Iterable[FollowChange]) -> None:
         """Applies the changes; for each pair the highest `seq` wins, in whatever order they come."""
-        await self._write(self._follows, writes_of_follows(changes))
+        known = list(changes)
+        await self._write(self._follows, writes_of_follows(known))
+        # Partitions have no order between them: a follow may come behind the end of the followee's account.
+        gone = await self._gone(uid for change in known for uid in (change.follower, change.followee))
+        await self._write(self._follows, writes_of_departed_follows(gone))
+
+    async def end_accounts(self, uids: Iterable[int]) -> None:
+        """Ends every session of these people and takes out their follows; their events go with the `add` that comes after it."""
+        departed = list(uids)
+        await self.end_sessions({user_name(uid): gone_until() for uid in departed})
+        await self._write(self._follows, writes_of_departed_follows(departed))
 
     async def end_sessions(self, until: Mapping[str, datetime]) -> None:
         """Remembers that these sessions have ended, each until its tokens have expired by themselves."""
@@ -85,10 +97,10 @@ class Archive:
             self._ended, [UpdateOne({"_id": sid}, {"$set": {"until": end}}, upsert=True) for sid, end in until.items()]
         )
 
-    async def is_ended(self, sid: str) -> bool:
-        """Whether the session's logout has reached the archive."""
+    async def is_ended(self, uid: int, sid: str) -> bool:
+        """Whether the end of the user's session, or of all of them, has reached the archive."""
         with _mongo():
-            return await self._ended.find_one({"_id": sid}) is not None
+            return await self._ended.find_one({"_id": {"$in": [sid, user_name(uid)]}}) is not None
 
     async def begin_topic(self, epoch: str, partitions: int) -> None:
         """Says which topic progress is about from now on."""
@@ -126,25 +138,33 @@ class Archive:
             return [row["follower"] async for row in rows]
 
     async def newest(self, authors: Iterable[int], before: str | None, limit: int) -> list[Kept]:
-        """The authors' newest events with ids below `before`, newest first; a deletion is not one of them."""
+        """The authors' newest events with ids below `before`, newest first; what takes something back is not one of them."""
         older = {"_id": {"$lt": before}} if before is not None else {}
         found: list[list[Kept]] = []
-        for some in _slices(authors):
-            wanted = {"actor": {"$in": some}, "type": {"$ne": str(EventType.POST_DELETED)}, **older}
+        for some in slices(authors):
+            wanted = {"actor": {"$in": some}, "type": {"$nin": list(map(str, TAKES_BACK))}, **older}
             with _mongo():
                 rows = await self._events.find(wanted).sort("_id", DESCENDING).limit(limit).to_list(limit)
-            found.append([_kept(row) for row in rows])
-        return _newest_of(found, limit)
+            found.append([kept(row) for row in rows])
+        return newest_of(found, limit)
 
     async def between(self, authors: Iterable[int], partition: int, start: int, end: int, limit: int) -> list[Kept]:
         """The authors' first `limit` events of the partition with start <= offset < end, in the log's order."""
         found: list[Kept] = []
-        for some in _slices(authors):
+        for some in slices(authors):
             wanted = {"actor": {"$in": some}, "part": partition, "off": {"$gte": start, "$lt": end}}
             with _mongo():
                 rows = await self._events.find(wanted).sort("off", ASCENDING).limit(limit).to_list(limit)
-            found += [_kept(row) for row in rows]
+            found += [kept(row) for row in rows]
         return sorted(found, key=lambda kept: kept.offset)[:limit]
+
+    async def _gone(self, uids: Iterable[int]) -> list[int]:
+        """Those of the people whose accounts have ended."""
+        by_name = {user_name(uid): uid for uid in uids}
+        if not by_name:
+            return []
+        with _mongo():
+            return [by_name[row["_id"]] async for row in self._ended.find({"_id": {"$in": list(by_name)}})]
 
     async def _write(self, collection: Any, writes: Sequence[Write]) -> None:
         """Carries out the writes in order. A duplicate key only says that a write of the same _id, as new or newer, is there."""
@@ -159,21 +179,6 @@ class Archive:
                     if not failed or failed[0]["code"] != _DUPLICATE_KEY:
                         raise
                     rest = rest[failed[0]["index"] + 1 :]
-
-
-def _newest_of(found: list[list[Kept]], limit: int) -> list[Kept]:
-    """The first `limit` of lists that are each sorted newest first."""
-    merged = heapq.merge(*found, key=lambda kept: kept.id, reverse=True)
-    return [kept for kept, _ in zip(merged, range(limit), strict=False)]
-
-
-def _slices(authors: Iterable[int]) -> Iterable[list[int]]:
-    every = sorted(authors)
-    return (every[i : i + _AUTHORS_A_QUERY] for i in range(0, len(every), _AUTHORS_A_QUERY))
-
-
-def _kept(row: Mapping[str, Any]) -> Kept:
-    return Kept(row["_id"], row["part"], row["off"], row["type"], row["body"].encode())
 
 
 @contextmanager

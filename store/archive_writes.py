@@ -1,13 +1,17 @@
 """What the archive writes for events and follows: each write may be repeated, to the same effect."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pymongo import DeleteOne, UpdateOne
+from pymongo import DeleteMany, DeleteOne, UpdateMany, UpdateOne
 
 from store.events import Arrival, EventType, FollowChange, decode
 
-Write = UpdateOne | DeleteOne
+Write = UpdateOne | UpdateMany | DeleteOne | DeleteMany
+
+# How long followers of an account that is gone are still told so when they come back. After that nothing of it is left.
+_GONE_KEPT = timedelta(days=30)
 
 
 def writes_of_events(arrivals: Iterable[Arrival]) -> list[Write]:
@@ -26,6 +30,8 @@ def writes_of_events(arrivals: Iterable[Arrival]) -> list[Write]:
         post = body["object"].get("id")  # type: ignore[attr-defined]
         if arrival.type is EventType.POST:
             kept["post"] = post
+        if arrival.type is EventType.ACCOUNT_DELETED:
+            kept["until"] = gone_until()
         writes.append(UpdateOne({"_id": arrival.id}, {"$setOnInsert": kept}, upsert=True))
         if arrival.type is EventType.POST_DELETED:
             writes.append(DeleteOne({"post": post, "actor": arrival.actor}))
@@ -47,3 +53,27 @@ def writes_of_follows(changes: Iterable[FollowChange]) -> list[Write]:
         )
         for change in newest.values()
     ]
+
+
+def writes_of_departed_events(uids: Iterable[int]) -> list[Write]:
+    """Takes out all that these people did, but for the event that tells of the end of their accounts."""
+    return [DeleteMany({"actor": uid, "type": {"$ne": str(EventType.ACCOUNT_DELETED)}}) for uid in uids]
+
+
+def writes_of_departed_follows(uids: Iterable[int]) -> list[Write]:
+    """Takes out whom these people followed. Those who followed them do so for a while yet: the word of it must reach them."""
+    writes: list[Write] = []
+    for uid in uids:
+        kept = {"followee": uid, "until": {"$exists": False}}
+        writes += [DeleteMany({"follower": uid}), UpdateMany(kept, {"$set": {"until": gone_until()}})]
+    return writes
+
+
+def gone_until() -> datetime:
+    """When the last traces of an account that is deleted now go."""
+    return datetime.now(UTC) + _GONE_KEPT
+
+
+def user_name(uid: int) -> str:
+    """Stands for every session of the user, in the place of one session's id."""
+    return f"user:{uid}"

@@ -24,6 +24,11 @@ class EventType(StrEnum):
     POST = "post"
     POST_DELETED = "post-deleted"
     SIGN_UP = "sign-up"
+    ACCOUNT_DELETED = "account-deleted"
+
+
+# Word for open pages that something is gone: never part of a feed.
+TAKES_BACK = (EventType.POST_DELETED, EventType.ACCOUNT_DELETED)
 
 
 class NotAnEvent(ValueError):

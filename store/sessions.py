@@ -18,17 +18,20 @@ class Sessions:
 
     async def mark_ended(self, sid: str, until: int) -> None:
         """Says that the session is over, until its last token has expired by itself (seconds since 1970)."""
-        with suppress(Unknown), redis_or_unknown():
-            await self._redis.set(f"session:{sid}", b"ended", ex=max(1, until - int(time.time())))
+        await self._end(f"session:{sid}", until)
 
-    async def is_ended(self, sid: str) -> bool | None:
+    async def mark_all_ended(self, uid: int, until: int) -> None:
+        """Says that every session of the user is over, likewise: the account is gone."""
+        await self._end(f"session:user:{uid}", until)
+
+    async def is_ended(self, uid: int, sid: str) -> bool | None:
         """None: Redis is gone or has not heard of it. Ask the lasting place then, and `remember` what it said."""
         try:
             with redis_or_unknown():
-                state = await self._redis.get(f"session:{sid}")
+                state, everyone = await self._redis.mget(f"session:{sid}", f"session:user:{uid}")
         except Unknown:
             return None
-        return None if state is None else state == b"ended"
+        return True if everyone is not None else None if state is None else state == b"ended"
 
     async def remember(self, sid: str, ended: bool, until: int) -> None:
         """Keeps what the lasting place said. `alive` never overwrites an end that came meanwhile."""
@@ -37,3 +40,7 @@ class Sessions:
         else:
             with suppress(Unknown), redis_or_unknown():
                 await self._redis.set(f"session:{sid}", b"alive", ex=_ALIVE_KEPT, nx=True)
+
+    async def _end(self, key: str, until: int) -> None:
+        with suppress(Unknown), redis_or_unknown():
+            await self._redis.set(key, b"ended", ex=max(1, until - int(time.time())))

@@ -16,9 +16,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from store.archive import Archive, ArchiveUnavailable, open_archive
+from store.batch import check_body, departed, ended
 from store.broker import BrokerUnavailable, Publisher, close, open_reader
 from store.cursor import Cursor
-from store.events import Arrival, EventType, NotAnEvent, Record, decode, parse_arrival
+from store.events import TAKES_BACK, Arrival, NotAnEvent, Record, parse_arrival
 from store.feed import Feed
 from store.meters import Meters
 from store.sessions import Sessions
@@ -90,22 +91,26 @@ class Storekeeper:
         await self._patiently(lambda: self._archive.record_progress(topic.epoch, ends))
 
     async def _into_archive(self, arrivals: list[Arrival]) -> None:
+        await self._archive.end_accounts(departed(arrivals))
         await self._archive.add(arrivals)
         await self._archive.change_follows([arrival.change for arrival in arrivals if arrival.change])
         until = datetime.now(UTC) + _TOKEN_LIFE
-        await self._archive.end_sessions(dict.fromkeys(_ended(arrivals), until))
+        await self._archive.end_sessions(dict.fromkeys(ended(arrivals), until))
 
     async def _into_timelines(self, arrivals: list[Arrival]) -> None:
         """Redis may be gone: then all that it holds is dropped when it is back, before anything is added to it again."""
         try:
-            if self._timelines_missed:
+            if self._timelines_missed or await self._somebody_large_is_gone(arrivals):
                 await self._timelines.forget_all()
                 self._timelines_missed = False
-            await self._push([arrival for arrival in arrivals if arrival.type is not EventType.POST_DELETED])
+            await self._push([arrival for arrival in arrivals if arrival.type not in TAKES_BACK])
             await self._timelines.forget(await self._changed_keys(arrivals))
-            for sid in _ended(arrivals):
-                # The API said so at once, unless Redis was away just then.
-                await self._sessions.mark_ended(sid, int(time.time() + _TOKEN_LIFE.total_seconds()))
+            # The API said so at once, unless Redis was away just then.
+            until = int(time.time() + _TOKEN_LIFE.total_seconds())
+            for sid in ended(arrivals):
+                await self._sessions.mark_ended(sid, until)
+            for uid in departed(arrivals):
+                await self._sessions.mark_all_ended(uid, until)
         except Unknown as error:
             self._timelines_missed = True
             log.warning("the timelines miss a batch and will be made anew: %s", error)
@@ -125,9 +130,16 @@ class Storekeeper:
         keys: set[str] = set()
         for change in (arrival.change for arrival in arrivals if arrival.change):
             keys |= {f"following:{change.follower}", f"feed:{change.follower}", f"followers:{change.followee}"}
-        for author in {arrival.actor for arrival in arrivals if arrival.type is EventType.POST_DELETED}:
+        for uid in departed(arrivals):
+            # Whom they followed keeps them among the followers until that is made anew: a feed that nobody reads.
+            keys |= {f"following:{uid}", f"followers:{uid}"}
+        for author in {arrival.actor for arrival in arrivals if arrival.type in TAKES_BACK}:
             keys |= {f"feed:{reader}" for reader in (author, *await self._followers(author))}
         return keys
+
+    async def _somebody_large_is_gone(self, arrivals: Iterable[Arrival]) -> bool:
+        """Whether feeds may hold what is gone, copied before its author had too many followers to tell whose feeds they are."""
+        return any([len(await self._followers(uid)) > MOST_FOLLOWERS for uid in departed(arrivals)])
 
     async def _followers(self, author: int) -> list[int]:
         return await self._patiently(lambda: self._feed.followers(author))
@@ -136,7 +148,7 @@ class Storekeeper:
         """The record as an arrival, or None after it was put into the dead-letter topic with the reason."""
         try:
             arrival = parse_arrival(record.partition, record.offset, record.key, record.value, tuple(record.headers))
-            _check_body(arrival)
+            check_body(arrival)
             return arrival
         except NotAnEvent as error:
             where = f"{record.topic}/{record.partition}/{record.offset}"
@@ -177,17 +189,3 @@ class _AtProgress(ConsumerRebalanceListener):  # type: ignore[misc]
         for at in assigned:
             known = progress.offsets[at.partition] if progress and progress.epoch == self._topic.epoch else 0
             self._reader.seek(at, max(known, first[at]))
-
-
-def _ended(arrivals: Iterable[Arrival]) -> list[str]:
-    return [arrival.sid for arrival in arrivals if arrival.sid and arrival.type is EventType.LOGOUT]
-
-
-def _check_body(arrival: Arrival) -> None:
-    """Raises NotAnEvent unless the value says the same as the headers, and is whole."""
-    body = decode(arrival.value)
-    object = body["object"]
-    if body["id"] != arrival.id or body["actor"]["id"] != arrival.actor or not isinstance(body.get("at"), str):  # type: ignore[index]
-        raise NotAnEvent("the value and the headers speak of different events")
-    if arrival.type in (EventType.POST, EventType.POST_DELETED) and not isinstance(object.get("id"), int):  # type: ignore[attr-defined]
-        raise NotAnEvent("a post without its id")

@@ -125,14 +125,16 @@ class Hub:
                     stream.place = entry.seq
                     stream.wake()
             if arrival.type is EventType.LOGOUT and arrival.sid:
-                self.end_session(arrival.actor, arrival.sid)
+                self.end_sessions(arrival.actor, arrival.sid)
+            elif arrival.type is EventType.ACCOUNT_DELETED:
+                self.end_sessions(arrival.actor)
         for group in list(self._groups):
             group.deliver(entries)
 
-    def end_session(self, uid: int, sid: str) -> None:
-        """Ends the session's streams here, each after what is to be delivered before."""
+    def end_sessions(self, uid: int, sid: str | None = None) -> None:
+        """Ends the streams of the user's session, or of all of them, each after what is to be delivered before."""
         for stream in self._by_user.get(uid, ()):
-            if stream.sid == sid:
+            if sid in (None, stream.sid):
                 self.end(stream, "signed-out")
 
     def renew(self, uid: int, sid: str, expires_at: int) -> int:

@@ -45,7 +45,7 @@ class Inbound:
             return frame("refused", {"error": error.code, "message": str(error)})
         if (newer.uid, newer.sid) != (self._identity.uid, self._identity.sid):
             return frame("refused", {"error": "token-invalid", "message": "the token is of another session"})
-        if await self._node.has_ended(newer.sid, newer.exp):
+        if await self._node.has_ended(newer.uid, newer.sid, newer.exp):
             return frame("refused", {"error": "signed-out", "message": "the session has ended: sign in again"})
         if self._node.hub is not None:
             self._node.hub.renew(newer.uid, newer.sid, newer.exp)

@@ -25,11 +25,11 @@ class Node:
     draining: bool = False
     log_ends: list[int] = field(default_factory=list)  # as the last fetch from each partition told
 
-    async def has_ended(self, sid: str, until: int) -> bool:
-        """Whether the session was signed out. Raises ArchiveUnavailable if nobody can tell."""
-        ended = await self.sessions.is_ended(sid)
+    async def has_ended(self, uid: int, sid: str, until: int) -> bool:
+        """Whether the user's session is over. Raises ArchiveUnavailable if nobody can tell."""
+        ended = await self.sessions.is_ended(uid, sid)
         if ended is None:
-            ended = await self.archive.is_ended(sid)
+            ended = await self.archive.is_ended(uid, sid)
             await self.sessions.remember(sid, ended, until)
         return ended
 

@@ -30,7 +30,7 @@ class Opening:
 
         Nothing, and the stream's end is set, if its session has ended.
         """
-        if await self._node.has_ended(self._stream.sid, self._stream.expires_at):
+        if await self._node.has_ended(self._stream.uid, self._stream.sid, self._stream.expires_at):
             self._stream.end = self._stream.end or "signed-out"
             return
         follows = await self._node.feed.following(self._stream.uid)

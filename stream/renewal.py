@@ -11,7 +11,7 @@ async def renewed(node: Node, identity: Identity) -> tuple[dict[str, Any], int]:
 
     Raises ArchiveUnavailable if nobody can tell whether the session has ended.
     """
-    if await node.has_ended(identity.sid, identity.exp):
+    if await node.has_ended(identity.uid, identity.sid, identity.exp):
         return {"error": "signed-out", "message": "the session has ended: sign in again"}, 401
     streams = node.hub.renew(identity.uid, identity.sid, identity.exp) if node.hub else 0
     if not streams:

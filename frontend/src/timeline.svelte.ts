@@ -17,8 +17,9 @@ export class Timeline {
     this.next = next;
   }
 
-  /** Puts a live event on top; a deletion takes its post out instead. */
+  /** Puts a live event on top; a deletion takes its post out instead, the end of an account everything of its user. */
   add(event: FeedEvent): void {
+    if (event.type === "account-deleted") return this.without(event.actor.id);
     this.items = this.#withoutDeleted([event, ...this.items]);
     if (this.items.length <= LONGEST) return;
     this.items = this.items.slice(0, LONGEST);

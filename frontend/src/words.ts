@@ -43,6 +43,7 @@ export const words = {
     unfollow: "no longer follows",
     post: "",
     "post-deleted": "",
+    "account-deleted": "",
   } satisfies Record<FeedEvent["type"], string>,
 
   search: "Search by name",

@@ -280,7 +280,7 @@ async def test_a_client_that_leaves_during_the_commit_of_its_sign_out_is_signed_
 
     sid = jwt.decode(person.token, options={"verify_signature": False})["sid"]
     async with asyncio.timeout(2):
-        while not await api.parts.sessions.is_ended(sid):
+        while not await api.parts.sessions.is_ended(person.id, sid):
             await asyncio.sleep(0.01)
     await until(lambda: api.publisher.events(person.id)[-1]["type"] == "logout", 1)
 

@@ -99,8 +99,8 @@ async def test_progress_never_goes_back_and_is_that_of_its_topic(archive: Archiv
 async def test_an_ended_session_is_remembered(archive: Archive) -> None:
     await archive.end_sessions({"sid-1": datetime.now(UTC) + timedelta(hours=1)})
 
-    assert await archive.is_ended("sid-1")
-    assert not await archive.is_ended("sid-2")
+    assert await archive.is_ended(1, "sid-1")
+    assert not await archive.is_ended(1, "sid-2")
 
 
 async def test_a_server_that_is_away_is_an_error_within_a_bound(names: dict[str, object]) -> None:

@@ -176,4 +176,4 @@ async def test_with_redis_gone_the_archive_goes_on_and_what_was_missed_is_not_se
 async def test_an_end_of_a_session_is_kept(settings: Settings, archive: Archive) -> None:
     await publish(settings, record(5, EventType.LOGOUT, sid="a-session"))
     async with keeping(settings):
-        await until(lambda: archive.is_ended("a-session"))
+        await until(lambda: archive.is_ended(5, "a-session"))

@@ -78,27 +78,27 @@ async def test_forget_all_leaves_only_what_the_storekeeper_does_not_know(client:
 
     with pytest.raises(Unknown):
         await timelines.following(1)
-    assert await sessions.is_ended("sid") is None  # the archive knows
+    assert await sessions.is_ended(1, "sid") is None  # the archive knows
     assert await Wrote(client).last(1) == "0-1-5"
     assert await Wrote(client).last(2) is None
 
 
 async def test_a_session_once_ended_never_comes_alive_again(client: "Redis") -> None:
     sessions, sid = Sessions(client), str(uuid4())
-    assert await sessions.is_ended(sid) is None
+    assert await sessions.is_ended(1, sid) is None
     await sessions.remember(sid, False, int(time.time()) + 60)
-    assert await sessions.is_ended(sid) is False
+    assert await sessions.is_ended(1, sid) is False
 
     await sessions.mark_ended(sid, int(time.time()) + 60)
     await sessions.remember(sid, False, int(time.time()) + 60)
 
-    assert await sessions.is_ended(sid) is True
+    assert await sessions.is_ended(1, sid) is True
 
 
 async def test_with_redis_gone_nobody_waits_long_and_nobody_is_told_a_lie(names: dict[str, object]) -> None:
     async with open_redis(settings_of({**names, "redis_url": "redis://127.0.0.1:9"})) as gone:
         async with asyncio.timeout(20):
-            assert await Sessions(gone).is_ended("sid") is None
+            assert await Sessions(gone).is_ended(1, "sid") is None
             await Sessions(gone).mark_ended("sid", int(time.time()) + 60)
             with pytest.raises(Unknown, match="Redis"):
                 await Timelines(gone).feed(UID)

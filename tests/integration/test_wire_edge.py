@@ -215,7 +215,7 @@ async def test_the_end_of_a_session_reaches_a_websocket_as_bye_and_close(node: t
     async with talking(port, 7) as made:
         await heard(made)
         await heard(made)
-        running.hub.end_session(7, "00000000-0000-4000-8000-000000000000")
+        running.hub.end_sessions(7, "00000000-0000-4000-8000-000000000000")
         bye = await heard(made)
         assert bye["data"]["reason"] == "signed-out"  # type: ignore[index]
         with pytest.raises(websockets.ConnectionClosedOK):

@@ -56,7 +56,7 @@ class StandIn:
     async def progress(self) -> None:
         return None
 
-    async def is_ended(self, sid: str) -> bool:
+    async def is_ended(self, _uid: int, sid: str) -> bool:
         return sid in self.ended
 
 

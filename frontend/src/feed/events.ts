@@ -9,9 +9,18 @@ export type FeedEvent =
   | Fact<"post", { id: number; text: string }>
   | Fact<"post-deleted", { id: number }>
   | Fact<"follow" | "unfollow", Person>
-  | Fact<"login" | "logout" | "sign-up", object>;
+  | Fact<"login" | "logout" | "sign-up" | "account-deleted", object>;
 
-export const FACTS: readonly string[] = ["post", "post-deleted", "follow", "unfollow", "login", "logout", "sign-up"];
+export const FACTS: readonly string[] = [
+  "post",
+  "post-deleted",
+  "follow",
+  "unfollow",
+  "login",
+  "logout",
+  "sign-up",
+  "account-deleted",
+];
 
 /** Every name the server may send. An EventSource delivers only names that are asked for. */
 export const NAMES: readonly string[] = ["hello", "snapshot", "gap", "heartbeat", "bye", ...FACTS];
