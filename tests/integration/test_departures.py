@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from local.process import Process
-from store import storekeeper
 from store.archive import Archive, open_archive
 from store.events import Arrival, EventType, FollowChange
 from store.feed import Feed
 from store.sessions import Sessions
 from store.settings import Settings
-from store.timelines import open_redis
+from store.timelines import MOST_FOLLOWERS, open_redis
 from tests.integration.conftest import settings_of
 from tests.integration.test_storekeeper import keeping, kept, publish, record, until
 from tests.unit.logs import Log
@@ -77,7 +76,7 @@ async def test_what_another_member_adds_late_goes_again(archive: Archive) -> Non
     assert marked == {3: True, 6: False}
 
 
-@pytest.mark.parametrize("most", [storekeeper.MOST_FOLLOWERS, 1])
+@pytest.mark.parametrize("most", [MOST_FOLLOWERS, 1])
 async def test_warm_feeds_lose_what_the_user_did_however_many_followed(
     settings: Settings, archive: Archive, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
@@ -96,7 +95,7 @@ async def test_warm_feeds_lose_what_the_user_did_however_many_followed(
         await publish(settings, record(2, id=1, text="gone"), record(3, id=2, text="stays"))
         for reader in readers:
             await until(lambda reader=reader: shows(reader, "stays", "gone"))  # type: ignore[misc]
-        monkeypatch.setattr(storekeeper, "MOST_FOLLOWERS", most)
+        monkeypatch.setattr("store.storekeeper.MOST_FOLLOWERS", most)
         await publish(settings, record(2, EventType.ACCOUNT_DELETED))
         for reader in readers:
             await until(lambda reader=reader: shows(reader, "stays"))  # type: ignore[misc]
