@@ -1,6 +1,7 @@
 """One process under supervision: started, watched, started again when it dies, ended within a bound."""
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -107,6 +108,18 @@ class Process:
         """SIGKILL, as a crash would do it. A supervised process comes back by itself."""
         if self._child is not None and self._child.returncode is None:
             await children.kill(self._child)
+
+    def freeze(self) -> None:
+        """SIGSTOP: its connections stay open and nothing comes out of them, until `thaw`. Who freezes a process thaws it."""
+        self._signal_group(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self._signal_group(signal.SIGCONT)
+
+    def _signal_group(self, which: signal.Signals) -> None:
+        if self.pid is not None:
+            os.killpg(self.pid, which)
 
     async def _live(self) -> None:
         backoff = Backoff()

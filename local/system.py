@@ -7,6 +7,7 @@ async with System(directory) as system:                        # or only=["strea
     await system.kill("stream-1")                              # SIGKILL; comes back by itself, after 0.2 s
     await system.stop("mongo"); await system.start("mongo")    # stays away in between
     await system.stop("mongo", signal.SIGKILL)                 # the same, with a crash instead of a clean end
+    system.freeze("mongo"); system.thaw("mongo")               # it hangs in between: SIGSTOP, SIGCONT
 """
 
 import asyncio
@@ -87,3 +88,11 @@ class System:
     async def kill(self, name: str) -> None:
         """SIGKILL. It is started again by itself; `await system.start(name)` waits until it is ready."""
         await self.processes[name].kill()
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP: it hangs, with its connections open, until `thaw`."""
+        self.processes[name].freeze()
+
+    def thaw(self, name: str) -> None:
+        """SIGCONT."""
+        self.processes[name].thaw()

@@ -5,7 +5,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -153,12 +153,12 @@ def assert_exactly(reader: Reader, expected: dict[int, list[str]], *, raw_repeat
         theirs = set(posts)
         assert [post for post in first if post in theirs] == posts, "an author's order is lost"
     assert not reader.events("gap")
-    assert_ids_never_go_back(reader)
+    assert_ids_never_go_back(reader.frames)
 
 
-def assert_ids_never_go_back(reader: Reader) -> None:
+def assert_ids_never_go_back(frames: Iterable[Got]) -> None:
     at: tuple[int, ...] | None = None
-    for frame in reader.frames:
+    for frame in frames:
         if frame.id is not None:
             place = cursor.decode(frame.id)
             # Compared here and not by the code that is on trial.

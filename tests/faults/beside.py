@@ -6,13 +6,14 @@ import os
 import random
 import sys
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
 import httpx
 
+from local.http_check import expect_200
 from local.ports import free_port
 from local.system import System
 from store.broker import Publisher
@@ -27,8 +28,8 @@ _AT_ONCE = 50
 
 
 @dataclass
-class NodeOfOurOwn:
-    """A stream node with settings of its own, which the edge does not know."""
+class OneMore:
+    """A process of ours with settings of its own."""
 
     address: str
     process: asyncio.subprocess.Process
@@ -84,31 +85,38 @@ class Beside:
             for reader in readers:
                 await reader.__aexit__()
 
-    @asynccontextmanager
-    async def node(self, **settings: str) -> AsyncIterator[NodeOfOurOwn]:
-        """One more stream node, ready. Its settings are those of the system, and these."""
-        address = f"127.0.0.1:{free_port()}"
-        environment = {**os.environ, **self.system.env, "STREAM_BIND": address, "NODE_NAME": "extra", **settings}
-        log = self.system.site.place.logs / f"{address}.log"
-        with log.open("ab") as out:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "stream"), cwd=_PROJECT, env=environment, stderr=out
-            )
-        try:
-            async with asyncio.timeout(30):
-                while not await self._is_ready(address):
-                    assert process.returncode is None, "the node has ended"
-                    await asyncio.sleep(0.05)
-            yield NodeOfOurOwn(address, process, log)
-        finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+    def node(self, **settings: str) -> AbstractAsyncContextManager[OneMore]:
+        """One more stream node, ready, which the edge does not know. Its settings are those of the system, and these."""
+        return one_more(self.system, "stream", "STREAM_BIND", NODE_NAME="extra", **settings)
 
-    async def _is_ready(self, address: str) -> bool:
-        with suppress(httpx.TransportError):
-            return (await self.client.get(f"http://{address}/readyz")).status_code == 200
-        return False
+
+@asynccontextmanager
+async def one_more(system: System, package: str, bind: str, **settings: str) -> AsyncIterator[OneMore]:
+    """One more process of ours, ready, with its address in the setting `bind`; killed at the end of the block."""
+    address = f"127.0.0.1:{free_port()}"
+    environment = {**os.environ, **system.env, bind: address, **settings}
+    log = system.site.place.logs / f"{address}.log"
+    with log.open("ab") as out:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", package), cwd=_PROJECT, env=environment, stderr=out
+        )
+    try:
+        async with asyncio.timeout(30):
+            while not await _is_ready(address):
+                assert process.returncode is None, f"it has ended: {log.read_text()[-2000:]}"
+                await asyncio.sleep(0.05)
+        yield OneMore(address, process, log)
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def _is_ready(address: str) -> bool:
+    with suppress(OSError, RuntimeError):
+        await expect_200(address, "/readyz")
+        return True
+    return False
 
 
 @asynccontextmanager

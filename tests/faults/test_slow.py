@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from tests.faults.bare import Reader, assert_exactly
-from tests.faults.beside import Beside, NodeOfOurOwn
+from tests.faults.beside import Beside, OneMore
 
 _READERS = 200
 _BIG = 16_384
@@ -13,7 +13,7 @@ _RING = 4 * 2**20
 _PATIENCE = 5
 
 
-async def open_streams(beside: Beside, node: NodeOfOurOwn) -> int:
+async def open_streams(beside: Beside, node: OneMore) -> int:
     told = (await beside.client.get(f"http://{node.address}/metrics")).text
     return int(float(told.split("\nstickyfeed_stream_open ")[1].split("\n")[0]))
 

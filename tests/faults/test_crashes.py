@@ -1,0 +1,119 @@
+"""Processes of ours, and HAProxy, are killed while a crowd acts: G1, G2, G3, G6."""
+
+import asyncio
+import random
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from redis.asyncio import Redis
+
+from local.system import System
+from tests.faults.beside import one_more
+from tests.faults.crowd import Crowd, crowd_in
+from tests.faults.model import until
+
+_AWAY = 1.0  # seconds for which Kafka or MongoDB takes nothing, so that what is killed is in the middle of something
+
+
+@pytest.fixture(scope="module")
+async def crowd(system: System) -> AsyncIterator[Crowd]:
+    async with crowd_in(system) as gathered:
+        yield gathered
+
+
+@pytest.fixture
+def suffer(crowd: Crowd) -> Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]:
+    """Does it to the crowd while they act, and looks whether all is well after it."""
+
+    async def to_them(what: Callable[[], Awaitable[None]]) -> None:
+        async with crowd.acting():
+            await asyncio.sleep(0.5)
+            await what()
+            await asyncio.sleep(0.5)
+        await crowd.settle()
+
+    return to_them
+
+
+Suffer = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+
+
+async def kill(system: System, *names: str) -> None:
+    """SIGKILL for all of them at once; returns when they are there again."""
+
+    async def one(name: str) -> None:
+        process = system.processes[name]
+        before = process.restarts
+        await process.kill()
+        await until(lambda: process.restarts > before)
+        await process.start()
+
+    await asyncio.gather(*(one(name) for name in names))
+
+
+async def test_g1_g2_api_processes_killed_between_the_commit_and_the_telling_lose_and_reorder_nothing(
+    crowd: Crowd, suffer: Suffer
+) -> None:
+    async def kill_both() -> None:
+        crowd.system.freeze("kafka-1")  # what is committed now is told to nobody
+        try:
+            await asyncio.sleep(_AWAY)
+            assert crowd.tally.answers["write 201"]
+            await kill(crowd.system, "api-1", "api-2")
+        finally:
+            crowd.system.thaw("kafka-1")
+
+    await suffer(kill_both)
+
+
+async def test_g1_g2_a_storekeeper_killed_in_the_middle_of_a_batch_leaves_no_hole_and_no_double_to_the_other(
+    crowd: Crowd, suffer: Suffer
+) -> None:
+    async with one_more(crowd.system, "store", "STOREKEEPER_BIND"):
+
+        async def kill_the_first() -> None:
+            crowd.system.freeze("mongo")
+            try:
+                await asyncio.sleep(_AWAY)
+                await crowd.system.stop("storekeeper-1", signal.SIGKILL)
+            finally:
+                crowd.system.thaw("mongo")
+            await crowd.system.start("storekeeper-1")
+
+        await suffer(kill_the_first)
+    await suffer(lambda: asyncio.sleep(0))  # the second is gone too, and the first has all to itself
+
+
+async def test_g1_redis_emptied_again_and_again_makes_no_feed_and_no_page_wrong(crowd: Crowd, suffer: Suffer) -> None:
+    async def flush() -> None:
+        async with Redis.from_url(crowd.system.env["REDIS_URL"]) as redis:
+            for _ in range(10):
+                await redis.flushall()
+                await asyncio.sleep(random.uniform(0.05, 0.5))
+
+    await suffer(flush)
+
+
+async def test_g1_g3_haproxy_killed_cuts_everybody_and_nobody_misses_anything(crowd: Crowd, suffer: Suffer) -> None:
+    before = [member.page.reader.connections for member in crowd.members]
+
+    await suffer(lambda: kill(crowd.system, "haproxy"))
+
+    after = [member.page.reader.connections for member in crowd.members]
+    assert all(map(int.__lt__, before, after)), "somebody was not cut"
+
+
+async def test_g3_g6_nodes_killed_while_followees_change_move_their_streams_and_nobody_misses_anything(
+    crowd: Crowd, suffer: Suffer
+) -> None:
+    async def kill_nodes() -> None:
+        for node in ("stream-1", "stream-2"):
+            await asyncio.sleep(random.uniform(0.5, 1))
+            await kill(crowd.system, node)
+
+    crowd.fickleness(0.4)
+    try:
+        await suffer(kill_nodes)
+    finally:
+        crowd.fickleness()
