@@ -4,8 +4,9 @@ import asyncio
 import itertools
 import os
 import random
+import signal
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.faults.bare import Door, Reader
 _PROJECT = Path(__file__).parents[2]
 _FAR = 4_000_000_000  # an expiry that no test lives to see
 _AT_ONCE = 50
+_BINDS = {"stream": "STREAM_BIND", "store": "STOREKEEPER_BIND"}
 
 
 @dataclass
@@ -87,14 +89,16 @@ class Beside:
 
     def node(self, **settings: str) -> AbstractAsyncContextManager[OneMore]:
         """One more stream node, ready, which the edge does not know. Its settings are those of the system, and these."""
-        return one_more(self.system, "stream", "STREAM_BIND", NODE_NAME="extra", **settings)
+        return one_more(self.system, "stream", {"NODE_NAME": "extra", **settings})
 
 
 @asynccontextmanager
-async def one_more(system: System, package: str, bind: str, **settings: str) -> AsyncIterator[OneMore]:
-    """One more process of ours, ready, with its address in the setting `bind`; killed at the end of the block."""
+async def one_more(
+    system: System, package: str, settings: Mapping[str, str], end: signal.Signals = signal.SIGKILL
+) -> AsyncIterator[OneMore]:
+    """One more process of ours, ready, at an address of its own; ended in that way at the end of the block."""
     address = f"127.0.0.1:{free_port()}"
-    environment = {**os.environ, **system.env, bind: address, **settings}
+    environment = {**os.environ, **system.env, _BINDS[package]: address, **settings}
     log = system.site.place.logs / f"{address}.log"
     with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
@@ -108,7 +112,7 @@ async def one_more(system: System, package: str, bind: str, **settings: str) -> 
         yield OneMore(address, process, log)
     finally:
         with suppress(ProcessLookupError):
-            process.kill()
+            process.send_signal(end)
         await process.wait()
 
 
