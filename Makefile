@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset format check unit test bench tools
+.PHONY: help up down status logs reset format check unit test faults bench tools
 
 PYTHON := .venv/bin/python
 UV_VERSION := 0.13.9
@@ -44,6 +44,9 @@ unit: .venv/.ready    ## the tests that need no server: seconds
 test: check           ## all checks and all tests, on servers of their own; leaves nothing running
 	@cd frontend && npm test --silent
 	@.venv/bin/pytest -q
+
+faults: .venv/.ready  ## every server away for 30 s, killed and hanging, and how long the recovery took; ten minutes
+	@FAULT_SECONDS=30 .venv/bin/pytest -q --timeout 300 tests/faults/test_outages.py
 
 bench: .venv/.ready   ## from commit to reader, against the running system
 	@$(PYTHON) -m bench delay

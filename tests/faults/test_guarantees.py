@@ -20,6 +20,6 @@ def _claims() -> set[str]:
     return named
 
 
-@pytest.mark.parametrize("guarantee", ["G2", "G3", "G4", "G5", "G6"])
-def test_every_guarantee_of_a_stream_has_a_fault_test_that_names_it(guarantee: str) -> None:
+@pytest.mark.parametrize("guarantee", ["G1", "G2", "G3", "G4", "G5", "G6", "G7"])
+def test_every_guarantee_but_that_of_privacy_has_a_fault_test_that_names_it(guarantee: str) -> None:
     assert guarantee in _claims()
