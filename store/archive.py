@@ -1,12 +1,12 @@
-"""The archive: every event for ever, who follows whom, and how far the storekeeper has come. MongoDB, through motor, here only."""
+"""The archive: every event for ever, who follows whom, and how far the storekeeper has come. MongoDB, here only."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any
 
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
-from pymongo import ASCENDING, DESCENDING, UpdateOne, WriteConcern
+from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, UpdateOne, WriteConcern
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from store.archive_reads import Kept, kept, newest_of, slices
@@ -35,7 +35,7 @@ class ArchiveUnavailable(Exception):
 @asynccontextmanager
 async def open_archive(settings: Settings) -> AsyncIterator["Archive"]:
     """The archive; does not wait for MongoDB to be there. Every call is bounded by 5 s."""
-    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
         settings.mongo_url,
         serverSelectionTimeoutMS=_TIMEOUT_MS,
         connectTimeoutMS=_TIMEOUT_MS,
@@ -46,13 +46,13 @@ async def open_archive(settings: Settings) -> AsyncIterator["Archive"]:
     try:
         yield Archive(client.get_database(settings.mongo_database, write_concern=WriteConcern("majority", j=True)))
     finally:
-        client.close()
+        await client.close()
 
 
 class Archive:
     """All its methods raise ArchiveUnavailable when MongoDB fails them; every write may be repeated."""
 
-    def __init__(self, database: AsyncIOMotorDatabase[dict[str, Any]]) -> None:
+    def __init__(self, database: AsyncDatabase[dict[str, Any]]) -> None:
         self._events, self._follows = database.events, database.follows
         self._progress, self._ended = database.progress, database.ended
 
