@@ -94,8 +94,7 @@ class Outlet(Stream):
         """Sends what there is and the windows let through."""
         if not self._push() or self.task is not None:
             return
-        ring, windows = self.link.ring, self.link.core.windows
-        room = windows.left(self.number)
+        ring, room = self.link.ring, self.link.core.windows.left(self.number)
         if self.place is not None and self.place < ring.head and not has_lost_its_place(self, ring):
             if not room:
                 self._wait()
@@ -107,11 +106,13 @@ class Outlet(Stream):
             take(self, ring, 0)
         if is_over(self):
             self._finish()
-        elif self._push():
-            if self.place is None:
-                self._go_live()
-            else:
-                self.want_turn()
+        elif not self._push():
+            # Nobody tells a stream that is behind of what comes while its rest waits: it has to find it by its place.
+            self.place = ring.head if self.place is None else self.place
+        elif self.place is None:
+            self._go_live()
+        else:
+            self.want_turn()
 
     def _push(self) -> bool:
         """Whether nothing begun is left. The stream may be over then."""

@@ -111,6 +111,26 @@ async def test_one_stalled_stream_of_a_thousand_holds_up_nobody_and_is_caught_up
         await true(lambda: outlet.place is None and outlet.writing_since is None, "live again")
 
 
+async def test_what_happens_while_the_last_bytes_of_a_catch_up_wait_for_the_window_is_not_missed() -> None:
+    async with running(slow_after=60) as node, connected(node.port, window=2000) as socket:
+        sid = socket.ask(lines(7))
+        await socket.live(sid)
+        said = []
+        for size in range(300, 700, 20):  # the events fit the window and their frames don't, for some of these
+            socket.client.stalled.add(sid)
+            said += [f"{size} {n} " + "x" * size for n in range(3)]
+            node.publish(*((1, text) for text in said[-3:]))
+            await asyncio.sleep(0.02)
+            said.append(f"{size} meanwhile")
+            node.publish((1, said[-1]))
+            await asyncio.sleep(0.02)
+            socket.open_window(sid)
+            count = len(said)
+            await socket.until(lambda count=count: len(socket.events(sid, "post")) >= count)  # type: ignore[misc]
+
+        assert texts(socket.events(sid, "post")) == said
+
+
 async def test_a_reader_who_takes_nothing_is_reset_after_a_while_and_the_others_stay() -> None:
     async with running(slow_after=5) as node, connected(node.port) as socket:
         ending = asyncio.create_task(end_stuck_streams(node.node))
