@@ -101,8 +101,8 @@ async def sign_out() -> Response:
 @document_response(answers.Keys, 200)
 async def keys() -> Response:
     """The public keys of our tokens."""
-    response: Response = jsonify(parts().verifier.jwks())
-    response.headers["Cache-Control"] = "public, max-age=300"
+    response: Response = jsonify(parts().verifier.keys.jwks())
+    response.headers["Cache-Control"] = "public, max-age=60"
     return response
 
 

@@ -1,11 +1,11 @@
-"""`python -m bench delay|resume|replay`: against a running system, by default the one of `make up`."""
+"""`python -m bench delay|resume|replay|tokens`: against a running system, by default the one of `make up`; tokens starts its own edge."""
 
 import argparse
 from pathlib import Path
 
 import uvloop
 
-from bench import delay, replay, resume
+from bench import delay, replay, resume, tokens
 
 
 def main() -> None:
@@ -30,7 +30,13 @@ def main() -> None:
     three.add_argument("--dir", type=Path, default=Path(".local"))
     three.add_argument("--authors", type=int, default=400)
     three.add_argument("--events", type=int, default=30_000)
+    four = commands.add_parser("tokens", help="what HAProxy pays to check a token, seen for the first time and again")
+    four.add_argument("--connections", type=int, default=5000)
+    four.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
+    if given.command == "tokens":
+        uvloop.run(tokens.run(given.connections, given.threads))
+        return
     if given.command == "replay":
         uvloop.run(replay.run(replay.Plan(given.dir, given.authors, given.events)))
         return

@@ -1,22 +1,24 @@
 """Makes every secret at the first start, and deals to each container the ones it needs, and no others.
 
-Runs once before all else: `python -m compose.deal_secrets`. The originals stay in a volume that nobody else mounts. Each
+Runs before all else: `python -m compose.deal_secrets`. With `rotate` it makes a new key for tokens besides; every run drops keys
+whose last token has expired. The originals stay in a volume that nobody else mounts. Each
 reader has a volume of its own, so files in it may be readable by all: server images read them as users of their own.
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
-from local.keys import Secrets, signing_key
+from local.keys import Secrets, drop_old, rotate, signing_key
 
 ORIGINALS, READERS = Path("/secrets/originals"), Path("/secrets/for")
 KEYS_WHERE_MOUNTED = Path("/run/keys/private")
 DATABASE = "stickyfeed"
 
 
-def files(secrets: Secrets, key: str, environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
+def files(secrets: Secrets, environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Reader -> name -> text. Where the environment names a ProxySQL, the API goes through it."""
     password = secrets["mysql-password"]
     edge = {"edge_secret": secrets["edge-secret"]}
@@ -29,7 +31,7 @@ def files(secrets: Secrets, key: str, environment: Mapping[str, str]) -> dict[st
         | {
             "mysql_primary": dsn("MYSQL_PRIMARY_AT", "mysql-primary:3306"),
             "mysql_replica": dsn("MYSQL_REPLICA_AT", "mysql-replica:3306"),
-            "token_signing_key": str(KEYS_WHERE_MOUNTED / key),
+            "token_signing_key": str(KEYS_WHERE_MOUNTED),
         },
         "nodes": edge,
         "edge": edge,
@@ -43,18 +45,23 @@ def _proxysql(password: str, admin: str) -> str:
     return template.substitute(PASSWORD=password, ADMIN_PASSWORD=admin)
 
 
-def deal(originals: Path, readers: Path, environment: Mapping[str, str]) -> None:
+def deal(originals: Path, readers: Path, environment: Mapping[str, str], *, rotating: bool = False) -> None:
     """What there is stays as it is; what is missing is made. Can be repeated."""
     keys = originals / "keys"
     for directory in (originals, keys / "private", keys / "public"):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = signing_key(keys)
-    dealt = files(Secrets(originals), key.name, environment)
-    dealt["keys-private"] = {key.name: key.read_text()}
+    key = rotate(keys) if rotating else signing_key(keys)
+    drop_old(keys, int(environment.get("TOKEN_LIFE") or 3600))
+    dealt = files(Secrets(originals), environment)
+    # The public half before the private one: nothing may be signed that nobody can check.
     dealt["keys-public"] = {file.name: file.read_text() for file in (keys / "public").glob("*.pem")}
+    dealt["keys-private"] = {key.name: key.read_text()}
     for reader, texts in dealt.items():
         for name, text in texts.items():
             _write(readers / reader / name, text)
+        for gone in (readers / reader).glob("*.pem"):
+            if gone.name not in texts:
+                gone.unlink()
 
 
 def _write(file: Path, text: str) -> None:
@@ -67,4 +74,4 @@ def _write(file: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    deal(ORIGINALS, READERS, os.environ)
+    deal(ORIGINALS, READERS, os.environ, rotating=sys.argv[1:] == ["rotate"])

@@ -3,6 +3,7 @@
 -- It only sets variables. haproxy.cfg refuses every request whose txn.passed is not 1, and that is set last: an error or a
 -- time-out in here does not stop a request by itself. Loaded by lua-load: one state, so that keys are loaded by one thread.
 
+local cache = require("cache")
 local keys = require("keys")
 local sources = require("sources")
 local token = require("token")
@@ -39,7 +40,16 @@ local function read_file(path, most)
   return text and #text <= most and text or nil
 end
 
-local find_key = keys.open(setting("TOKEN_KEYS"), read_file)
+local ring = keys.open(setting("TOKEN_KEYS"), read_file)
+
+-- A token and what was read from it take about a kilobyte: 20 MB of the 64 that the state may have, however long tokens are.
+local MOST_CACHED_BYTES = 8 * 1024 * 1024
+local MOST_CACHED = tonumber(setting("TOKEN_CACHE"):match("^%d+$"))
+if not MOST_CACHED or MOST_CACHED > 50000 then
+  error("TOKEN_CACHE is not a number up to 50000", 0)
+end
+local verified = cache.open(MOST_CACHED, MOST_CACHED_BYTES)
+local hits, misses = 0, 0
 
 local function lines(headers, name)
   local list = {}
@@ -70,14 +80,32 @@ local function is_signed(txn, text, key)
   return ok and verdict == 1
 end
 
+-- What was verified still holds if no time has passed over it and its key is the one that counts now.
+local function find_verified(text, now)
+  local identity = verified.find(text)
+  if not identity then
+    return nil
+  end
+  if identity.nbf <= now and now < identity.exp and ring.find(identity.key.kid, now) == identity.key then
+    return identity
+  end
+  verified.drop(text)
+end
+
 local function check(txn, text)
   local now = core.now().sec
+  local known = find_verified(text, now)
+  if known then
+    hits = hits + 1
+    return known
+  end
+  misses = misses + 1
   local read, wrong = token.read(text, {
     issuer = ISSUER,
     audience = AUDIENCE,
     now = now,
     find_key = function(kid)
-      return find_key(kid, now)
+      return ring.find(kid, now)
     end,
   })
   if not read then
@@ -87,6 +115,8 @@ local function check(txn, text)
   elseif read.identity.expired then
     return nil, "token-expired", "exp"
   end
+  read.identity.key = read.key
+  verified.keep(text, read.identity)
   return read.identity
 end
 
@@ -123,3 +153,13 @@ local function check_token(txn, kind)
 end
 
 core.register_action("check_token", { "http-req" }, check_token, 1)
+
+-- On the admin socket: `token-keys` reads the directory again at once, and says which keys count and what the cache does.
+core.register_cli({ "token-keys" }, "token-keys : read the keys' directory again and list what counts", function(applet)
+  local lines = {}
+  for _, key in ipairs(ring.read_again(core.now().sec)) do
+    lines[#lines + 1] = key.kid .. " " .. key.alg
+  end
+  lines[#lines + 1] = ("cache: %d young tokens, %d hits, %d misses\n"):format(verified.size(), hits, misses)
+  applet:send(table.concat(lines, "\n"))
+end)

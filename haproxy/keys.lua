@@ -70,19 +70,24 @@ local function read_key(directory, kid, read_file)
   return nil
 end
 
--- read_file(path, most) -> text or nil. The ring's find(kid, now) -> {kid, alg, signature_size, path|secret} or nil;
--- kid must have passed token.is_kid. Memory is bounded by the files there are: a kid without a file leaves no trace.
+-- read_file(path, most) -> text or nil. The ring's find(kid, now) -> {kid, alg, signature_size, path|secret} or nil, the same
+-- table for as long as the file says the same; kid must have passed token.is_kid. Memory is bounded by the files there
+-- are: a kid without a file leaves no trace.
 function keys.open(directory, read_file)
   local known, first = {}, {}
+  local ring = {}
 
-  return function(kid, now)
+  function ring.find(kid, now)
     local key = known[kid]
     if key and now < key.checked + keys.RECHECK and now >= key.checked then
       return key
     end
-    key = read_key(directory, kid, read_file)
-    if key and first[kid] and first[kid] ~= key.text then
-      key = nil
+    local read = read_key(directory, kid, read_file)
+    if read and first[kid] and first[kid] ~= read.text then
+      read = nil
+    end
+    if not (read and key and key.text == read.text) then
+      key = read
     end
     known[kid] = key
     if key then
@@ -90,6 +95,23 @@ function keys.open(directory, read_file)
     end
     return key
   end
+
+  -- Looks at every file again, now, and returns the keys that count, by kid.
+  function ring.read_again(now)
+    local names = {}
+    for kid, key in pairs(known) do
+      key.checked = now + keys.RECHECK
+      names[#names + 1] = kid
+    end
+    table.sort(names)
+    local found = {}
+    for _, kid in ipairs(names) do
+      found[#found + 1] = ring.find(kid, now)
+    end
+    return found
+  end
+
+  return ring
 end
 
 return keys

@@ -59,11 +59,12 @@ local function judge_claims(claims, want)
   elseif claims.nbf ~= nil and not (math.type(claims.nbf) == "integer" and claims.nbf <= want.now) then
     return nil, "nbf"
   end
-  return { uid = claims.uid, sid = claims.sid, exp = claims.exp, expired = claims.exp <= want.now }
+  local expired = claims.exp <= want.now
+  return { uid = claims.uid, sid = claims.sid, exp = claims.exp, nbf = claims.nbf or 0, expired = expired }
 end
 
 -- want: {issuer, audience, now (unix seconds), find_key(kid) -> {alg, signature_size} or nil}.
--- Returns {identity = {uid, sid, exp, expired}, key = key}, or nil and which part was wrong (for the log, not the client).
+-- Returns {identity = {uid, sid, exp, nbf, expired}, key = key}, or nil and which part was wrong (for the log, not the client).
 function token.read(text, want)
   if #text > token.MAX_SIZE then
     return nil, "size"

@@ -49,6 +49,8 @@ def _run(chosen: argparse.Namespace, place: Place) -> int:
             return asyncio.run(commands.status(place, as_json=chosen.json))
         case "start" | "stop":
             return asyncio.run(commands.act(place, chosen.command, chosen.name))
+        case "rotate-key":
+            return commands.rotate_key(place)
         case "logs":
             return _logs(place, chosen.name, follow=chosen.follow)
         case "install":
@@ -69,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("down", help="end everything")
     commands.add_parser("reset", help="end everything and delete the data")
     commands.add_parser("status", help="every process").add_argument("--json", action="store_true")
+    commands.add_parser("rotate-key", help="sign tokens with a new key from now on")
     logs = commands.add_parser("logs", help="the last lines of every log, or of one")
     logs.add_argument("name", nargs="?", choices=[*NAMES, "supervisor"], metavar="NAME")
     logs.add_argument("-f", "--follow", action="store_true", help="and what comes after")
@@ -105,6 +108,7 @@ def _install(place: Place, what: str | None) -> int:
         return 0
     if what == "tests":
         ensure_command(("lua5.4", "lua5.3", "lua"), "lua5.4")
+        ensure_command(("haproxy",), "haproxy")  # Debian's own beside the one that runs: the edge is tested on both
         ensure_command(("chromium", "chromium-browser", "google-chrome"), "chromium")
     site = Site.at(place)
     specs(site)

@@ -8,8 +8,9 @@ import signal
 import time
 from collections.abc import AsyncIterator
 
-from local import control
+from local import control, keys
 from local.control import Message, NotRunning
+from local.keys import TOKEN_LIFE
 from local.lock import holder
 from local.place import Place
 from local.status import Status, table
@@ -69,6 +70,18 @@ async def reset(place: Place) -> int:
     for path in (place.environment, place.directory / "ports.json"):
         path.unlink(missing_ok=True)
     print(f"deleted the data in {place.directory}; the software in {place.software} is kept")
+    return 0
+
+
+def rotate_key(place: Place) -> int:
+    """A new key for tokens. Whatever runs takes it by itself: no reload, and no stream is cut."""
+    place.prepare()
+    life = int(os.environ.get("TOKEN_LIFE") or TOKEN_LIFE)
+    new = keys.rotate(place.keys)
+    print(f"  {new.stem}  signs from now on: the API looks every second, the edge at the first token that names it")
+    for old in sorted((place.keys / "public").glob("*.pem")):
+        if old.name != new.name:
+            print(f"  {old.stem}  counts until its last token has expired, {life} s from now, and is then dropped")
     return 0
 
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 
-from local import control, environment
+from local import control, environment, keys
 from local.desk import Desk
 from local.lock import hold, pid_file
 from local.place import PROJECT
@@ -18,6 +18,7 @@ from local.supervisor import Supervisor, trim
 log = logging.getLogger("local")
 
 _LOOK_AT_DIRECTORY_EVERY = 2.0
+_LOOK_AT_KEYS_EVERY = 10.0
 
 
 def begin(site: Site) -> None:
@@ -52,9 +53,11 @@ async def supervise(site: Site) -> None:
     server = await control.serve(site.place.control, desk.answer)
     starting = asyncio.create_task(desk.start_all())
     watching = asyncio.create_task(_end_with_directory(site, end))
+    dropping = asyncio.create_task(_drop_old_keys(site))
     await end.wait()
     starting.cancel()
     watching.cancel()
+    dropping.cancel()
     await supervisor.stop()
     desk.ended.set()
     log.info("everything has ended")
@@ -71,3 +74,11 @@ async def _end_with_directory(site: Site, end: asyncio.Event) -> None:
         await asyncio.sleep(_LOOK_AT_DIRECTORY_EVERY)
     log.error("%s was deleted: ending", site.place.directory)
     end.set()
+
+
+async def _drop_old_keys(site: Site) -> None:
+    """A public key goes when the last token that was signed with it has expired."""
+    while True:
+        for kid in keys.drop_old(site.place.keys, int(os.environ.get("TOKEN_LIFE") or keys.TOKEN_LIFE)):
+            log.info("%s is dropped: its last token has expired", kid)
+        await asyncio.sleep(_LOOK_AT_KEYS_EVERY)

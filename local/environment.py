@@ -18,7 +18,7 @@ def shared(site: Site) -> dict[str, str]:
         "TOKEN_ISSUER": "stickyfeed",
         "TOKEN_AUDIENCE": "stickyfeed",
         "TOKEN_KEYS": str(site.place.keys / "public"),
-        "TOKEN_SIGNING_KEY": str(site.signing_key),
+        "TOKEN_SIGNING_KEY": str(site.place.keys / "private"),
         "EDGE_SECRET": site.secrets["edge-secret"],
         "FRONTEND_DIR": str(site.project / "frontend" / "dist"),
         "COOKIE_SECURE": "false",

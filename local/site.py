@@ -19,7 +19,6 @@ class Site:
     place: Place
     ports: Ports
     secrets: Secrets
-    signing_key: Path
     front: int
     stats: int
     project: Path = PROJECT
@@ -28,12 +27,12 @@ class Site:
     def at(cls, place: Place, front: int | None = None, stats: int | None = None) -> "Site":
         """The system of that place, made now if it is new. Without `front` and `stats` these ports are private too."""
         place.prepare()
+        signing_key(place.keys)
         ports = Ports(place.directory / "ports.json")
         return cls(
             place,
             ports,
             Secrets(place.secrets),
-            signing_key(place.keys),
             front if front is not None else ports["front"],
             stats if stats is not None else ports["stats"],
         )

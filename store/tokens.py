@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
-from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+from store.keys import PublicKeys, SigningKey
 
 _SID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -39,34 +37,27 @@ class Identity:
 
 
 class Signer:
-    """Signs tokens with one private ES256 key; the key's file name without its ending is the `kid`."""
+    """Signs tokens with the newest private ES256 key there is; the key's file name without its ending is the `kid`."""
 
     def __init__(self, private_key: Path, issuer: str, audience: str, life: int) -> None:
-        self._key = load_pem_private_key(private_key.read_bytes(), None)
-        self._kid, self._issuer, self._audience, self._life = private_key.stem, issuer, audience, life
+        self._signing = SigningKey(private_key)
+        self._issuer, self._audience, self._life = issuer, audience, life
 
     def sign(self, uid: int, sid: str, *, now: int | None = None) -> tuple[str, int]:
         """A token for the session, and when it expires, in seconds since 1970."""
         iat = int(time.time()) if now is None else now
         exp = iat + self._life
         claims = {"uid": uid, "sid": sid, "iat": iat, "exp": exp, "iss": self._issuer, "aud": self._audience}
-        return jwt.encode(claims, self._key, "ES256", {"kid": self._kid}), exp  # type: ignore[arg-type]
+        self._signing.refresh()
+        return jwt.encode(claims, self._signing.key, "ES256", {"kid": self._signing.kid}), exp
 
 
 class Verifier:
-    """Verifies tokens as strictly as the edge does, with the same keys: `<kid>.pem` (public) or `<kid>.hs256` (a shared secret).
-
-    The key decides the algorithm, never the token.
-    """
+    """Verifies tokens as strictly as the edge does, with the same keys. The key decides the algorithm, never the token."""
 
     def __init__(self, keys: Path, issuer: str, audience: str) -> None:
         self._issuer, self._audience = issuer, audience
-        self._public = {path.stem: _public_key(path) for path in sorted(keys.glob("*.pem"))}
-        self._secret = {
-            path.stem: ("HS256", path.read_bytes().rstrip(b"\r\n")) for path in sorted(keys.glob("*.hs256"))
-        }
-        if not self._public and not self._secret:
-            raise FileNotFoundError(f"no public key <kid>.pem in {keys}: `make up` makes one; see TOKEN_KEYS")
+        self.keys = PublicKeys(keys)
 
     def verify(self, token: str, *, now: int | None = None) -> Identity:
         """Who the token speaks for. Raises TokenError unless signature, exp, nbf, iat, iss, aud, uid and sid are all right."""
@@ -84,14 +75,6 @@ class Verifier:
             raise TokenError("token-expired", "the token has expired: refresh it or sign in again")
         return Identity(uid, sid, exp)
 
-    def jwks(self) -> dict[str, list[dict[str, Any]]]:
-        """The public keys as a JWK Set (RFC 7517)."""
-        keys = []
-        for kid, (algorithm, key) in self._public.items():
-            jwk = RSAAlgorithm.to_jwk(key, True) if isinstance(key, RSAPublicKey) else ECAlgorithm.to_jwk(key, True)
-            keys.append({**jwk, "kid": kid, "alg": algorithm, "use": "sig"})
-        return {"keys": keys}
-
     def _claims(self, token: str) -> dict[str, Any]:
         if len(token) > MAX_TOKEN_BYTES or not _FORM.fullmatch(token):
             raise TokenError(
@@ -102,8 +85,8 @@ class Verifier:
             header, claims = _object(head), _object(body)
             if not set(header) <= {"alg", "typ", "kid"} or header.get("typ", "JWT") != "JWT":
                 raise ValueError("header")
-            algorithm, key = {**self._public, **self._secret}[header["kid"]]
-            jwt.decode(token, key, [algorithm], _SIGNATURE_ONLY)
+            key = self.keys[header["kid"]]
+            jwt.decode(token, key.material, [key.algorithm], _SIGNATURE_ONLY)
         except (jwt.PyJWTError, KeyError, TypeError, ValueError, RecursionError):
             raise TokenError("token-invalid", "the token is malformed, or its signature or key is not ours") from None
         return claims
@@ -146,12 +129,3 @@ def _object(raw: bytes) -> dict[str, Any]:
 def _depth(value: object) -> int:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return 1 + max(map(_depth, inner), default=0) if isinstance(value, dict | list) else 0
-
-
-def _public_key(path: Path) -> tuple[str, EllipticCurvePublicKey | RSAPublicKey]:
-    key = load_pem_public_key(path.read_bytes())
-    if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
-        return "ES256", key
-    if isinstance(key, RSAPublicKey) and key.key_size >= 2048:
-        return "RS256", key
-    raise ValueError(f"{path}: neither an EC P-256 nor an RSA key of 2048 bits or more")

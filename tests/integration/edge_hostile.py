@@ -119,12 +119,11 @@ def _claims(mint: Mint) -> Iterator[tuple[str, str]]:
         yield f"claims: {name}", mint.raw(header, text)
 
 
-def _signatures(mint: Mint) -> Iterator[tuple[str, str]]:
-    """Good header and claims under a signature, or a form, that is not one."""
-    header, payload = dump({"alg": "ES256", "typ": "JWT", "kid": PRIME}), dump(claims_of())
-    good = mint.raw(header, payload)
+def _signatures(mint: Mint, good: str) -> Iterator[tuple[str, str]]:
+    """The header and claims of a good token under a signature, or in a form, that is not one."""
     signed, _, signature = good.rpartition(".")
-    raw = mint.sign(signed)
+    header, payload = (base64.urlsafe_b64decode(part + "==") for part in signed.split("."))
+    raw = base64.urlsafe_b64decode(signature + "==")
     stranger = mint.sign(signed, key=mint.stranger)
     der = mint.prime.sign(signed.encode(), ec.ECDSA(hashes.SHA256()))
     pem = (mint.directory / f"{PRIME}.pem").read_bytes()
@@ -167,8 +166,8 @@ def _signatures(mint: Mint) -> Iterator[tuple[str, str]]:
     yield "form: percent-encoded", good.replace(".", "%2e")
 
 
-def hostile(mint: Mint) -> Iterator[tuple[str, str]]:
-    """Each broken token with its name; every one of them must be `token-invalid`."""
+def hostile(mint: Mint, good: str) -> Iterator[tuple[str, str]]:
+    """Each broken token with its name, some of them made of this good one; every one of them must be `token-invalid`."""
     yield from _headers(mint)
     yield from _claims(mint)
-    yield from _signatures(mint)
+    yield from _signatures(mint, good)

@@ -33,7 +33,8 @@ async def test_a_broken_hook_lets_nobody_in(binary: str, name: str, tmp_path: Pa
 
     async with edge(binary, tmp_path, project=tmp_path) as running:
         token = running.mint.good()
-        answers = [await running.ask(target, token=token) for target in ("/v1/me", "/v1/stream", "/v1/ws")]
+        targets = ("/v1/me", "/v1/stream", "/v1/ws")
+        answers = [await running.ask(target, token=token) for target in targets]
         public = await running.ask("/v1/auth/keys")
 
         assert {(answer.status, answer.error) for answer in answers} == {(401, "token-invalid")}

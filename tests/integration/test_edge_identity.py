@@ -1,5 +1,6 @@
 """Nobody outside can say who they are, whatever they put into a request."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -75,3 +76,17 @@ async def test_a_body_hidden_behind_another_is_refused(running: Edge) -> None:
     ]
 
     assert {answer.status for answer in answers} <= {0, 400}
+
+
+async def test_a_key_taken_away_stops_counting_by_itself_within_seconds(running: Edge) -> None:
+    mint = running.mint
+    token = mint.good(alg="HS256", kid="hs-00000005")
+    mint.directory.joinpath("hs-00000005.hs256").write_bytes(mint.secret)
+    before = (await running.ask("/v1/me", token=token)).status
+
+    mint.directory.joinpath("hs-00000005.hs256").unlink()
+    async with asyncio.timeout(10):
+        while (await running.ask("/v1/me", token=token)).status == 200:
+            await asyncio.sleep(0.05)
+
+    assert before == 200

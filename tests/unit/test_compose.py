@@ -1,5 +1,6 @@
 """compose.yaml keeps its promises, as far as that can be seen without an engine."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -141,9 +142,26 @@ def test_what_is_dealt_is_all_that_api_and_nodes_need(tmp_path: Path) -> None:
         6034,
     )
     assert api.edge_secret == node.edge_secret
-    signer = Signer(tmp_path / "for" / "keys-private" / api.token_signing_key.name, "i", "a", 60)
+    assert str(api.token_signing_key) == "/run/keys/private"
+    signer = Signer(tmp_path / "for" / "keys-private", "i", "a", 60)
     token, _ = signer.sign(7, str(uuid4()), now=1_000)
     assert Verifier(tmp_path / "for" / "keys-public", "i", "a").verify(token, now=1_000).uid == 7
+
+
+def test_a_rotated_key_is_dealt_and_the_old_one_counts_until_its_tokens_have_expired(tmp_path: Path) -> None:
+    deal(tmp_path / "originals", tmp_path / "for", {})
+    private, public = tmp_path / "for" / "keys-private", tmp_path / "for" / "keys-public"
+    old, _ = Signer(private, "i", "a", 60).sign(7, str(uuid4()))
+
+    deal(tmp_path / "originals", tmp_path / "for", {}, rotating=True)
+    new, _ = Signer(private, "i", "a", 60).sign(8, str(uuid4()))
+
+    assert [Verifier(public, "i", "a").verify(token).uid for token in (old, new)] == [7, 8]
+    assert (len(list(private.iterdir())), len(list(public.iterdir()))) == (1, 2)
+    for file in (tmp_path / "originals" / "keys" / "public").iterdir():
+        os.utime(file, (0, 0))
+    deal(tmp_path / "originals", tmp_path / "for", {})
+    assert [file.name for file in public.iterdir()] == [file.name for file in private.iterdir()]
 
 
 def test_proxysql_and_mysql_get_the_password_of_the_api(tmp_path: Path) -> None:

@@ -42,11 +42,11 @@ end)
 
 local function ring(files)
   local opened = {}
-  local find = keys.open("keys", function(path)
+  local opened_ring = keys.open("keys", function(path)
     opened[#opened + 1] = path
     return files[path]
   end)
-  return find, opened
+  return opened_ring.find, opened, opened_ring
 end
 
 local PEM, OTHER = read_file(directory .. "/es.pem"), read_file(directory .. "/rsa2048.pem")
@@ -80,6 +80,30 @@ claim("a kid never means another key than at first", function()
   equal(find("a", 300), nil)
   files["keys/a.pem"] = OTHER
   equal(find("a", 400), nil)
+end)
+
+claim("a key is one and the same for as long as its file says the same, and another one when it came back", function()
+  local files = { ["keys/a.pem"] = PEM }
+  local find = ring(files)
+  local key = find("a", 100)
+  equal(find("a", 200), key)
+  files["keys/a.pem"] = nil
+  find("a", 300)
+  files["keys/a.pem"] = PEM
+  equal(find("a", 400) ~= key, true)
+end)
+
+claim("read again, a key that has gone stops counting at once", function()
+  local files = { ["keys/a.pem"] = PEM, ["keys/b.pem"] = PEM }
+  local find, _, opened_ring = ring(files)
+  find("b", 100)
+  local a = find("a", 100)
+  files["keys/b.pem"] = nil
+  local found = opened_ring.read_again(101)
+  equal(#found, 1)
+  equal(found[1], a)
+  equal(find("a", 101), a)
+  equal(find("b", 101), nil)
 end)
 
 claim("a clock that goes back does not keep a key for ever", function()

@@ -1,0 +1,109 @@
+"""Keys come and go as files while a process runs."""
+
+import os
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from local.keys import drop_old, rotate, signing_key
+from store.tokens import Signer, TokenError, Verifier
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    for kind in ("private", "public"):
+        (tmp_path / kind).mkdir()
+    signing_key(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks again after some seconds looks again at once."""
+    clock = iter(range(0, 10**6, 60))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+
+
+def signer(keys: Path) -> Signer:
+    return Signer(keys / "private", "i", "a", 3600)
+
+
+def verifier(keys: Path) -> Verifier:
+    return Verifier(keys / "public", "i", "a")
+
+
+def sign(by: Signer, uid: int) -> str:
+    return by.sign(uid, str(uuid4()))[0]
+
+
+def kids(of: Verifier) -> list[str]:
+    return [key["kid"] for key in of.keys.jwks()["keys"]]
+
+
+def test_a_running_process_signs_with_the_new_key_and_verifies_with_both(keys: Path) -> None:
+    signs, verifies = signer(keys), verifier(keys)
+    before = sign(signs, 1)
+
+    new = rotate(keys)
+    after = sign(signs, 2)
+
+    assert [verifies.verify(token).uid for token in (before, after)] == [1, 2]
+    assert kids(verifies)[-1] == new.stem
+    assert len(kids(verifies)) == 2
+    assert [file.name for file in (keys / "private").iterdir()] == [new.name]
+
+
+def test_the_old_key_is_dropped_when_its_last_token_has_expired_and_no_sooner(keys: Path) -> None:
+    verifies, old = verifier(keys), signing_key(keys)
+    token = sign(signer(keys), 1)
+    new = rotate(keys)
+    public = keys / "public" / new.name
+
+    os.utime(public, (time.time() - 3600, time.time() - 3600))
+    kept = drop_old(keys, 3600)
+    still = verifies.verify(token).uid
+    os.utime(public, (time.time() - 3700, time.time() - 3700))
+    dropped = drop_old(keys, 3600)
+
+    assert (kept, still, dropped) == ([], 1, [old.stem])
+    assert kids(verifies) == [new.stem]
+    with pytest.raises(TokenError):
+        verifies.verify(token)
+
+
+def test_keys_made_one_after_the_other_sign_in_that_order(keys: Path) -> None:
+    made = [rotate(keys).stem for _ in range(5)]
+
+    assert made == sorted(set(made))
+    assert signing_key(keys).stem == made[-1]
+
+
+def test_a_broken_new_key_changes_nothing(keys: Path) -> None:
+    signs, verifies = signer(keys), verifier(keys)
+    (keys / "private" / "z.pem").write_text("no key")
+    (keys / "public" / "z.pem").write_text("no key")
+
+    token = sign(signs, 7)
+
+    assert verifies.verify(token).uid == 7
+    assert len(kids(verifies)) == 1
+
+
+def test_a_kid_never_means_another_key_than_at_first(keys: Path) -> None:
+    verifies, old = verifier(keys), signing_key(keys)
+    token = sign(signer(keys), 7)
+    assert verifies.verify(token).uid == 7
+    new = rotate(keys)
+
+    (keys / "public" / old.name).write_bytes((keys / "public" / new.name).read_bytes())
+
+    with pytest.raises(TokenError):
+        verifies.verify(token)
+
+
+@pytest.mark.parametrize("kid", ["", ".", "..", "../private/x", "/etc/passwd", "a/b", "a\0", "k" * 65, 7, None, ["a"]])
+def test_a_kid_is_a_name_and_no_path(keys: Path, kid: object) -> None:
+    with pytest.raises(KeyError):
+        verifier(keys).keys[kid]
