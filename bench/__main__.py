@@ -1,4 +1,4 @@
-"""`python -m bench delay|resume|replay|tokens`: against a running system, by default the one of `make up`; tokens starts its own edge."""
+"""`python -m bench delay|resume|replay`: against a running system, by default the one of `make up`. `tokens` has its own edge."""
 
 import argparse
 from pathlib import Path

@@ -121,7 +121,7 @@ async def test_a_fault_of_ours_tells_nothing_of_our_inside(api: Api, monkeypatch
     def fail() -> None:
         raise RuntimeError("secret of the inside")
 
-    monkeypatch.setattr(api.parts.verifier, "jwks", fail)
+    monkeypatch.setattr(api.parts.verifier.keys, "jwks", fail)
     answer = await api.call("GET", "/v1/auth/keys")
 
     assert (answer.status, answer.body["error"]) == (500, "internal")
