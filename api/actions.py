@@ -52,7 +52,7 @@ class Actions:
             actor = await select_person_for_update(conn, uid)
             if actor is None:
                 raise ApiError(401, "token-invalid", "the token's user is no more")
-            action = Action(conn, actor, datetime.now(UTC))
+            action = Action(conn, actor, _now())
             yield action
             await self._end(action)
 
@@ -60,7 +60,7 @@ class Actions:
     async def by_somebody_new(self, username: str) -> AsyncIterator[Action]:
         """An action of somebody who has no row yet; the block inserts it and sets `actor`."""
         async with self._database.transaction() as conn:
-            action = Action(conn, Person(0, username), datetime.now(UTC))
+            action = Action(conn, Person(0, username), _now())
             yield action
             await self._end(action)
 
@@ -87,6 +87,12 @@ class Actions:
                 await self._database.wrote(action.conn, action.actor.id)
         for then in action.afterwards:
             await then()
+
+
+def _now() -> datetime:
+    """In milliseconds, as tables and events keep it: MySQL would round the rest up, MariaDB down."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 async def select_person_for_update(conn: Any, uid: int) -> Person | None:

@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 from quart import Blueprint, Response
-from quart_schema import document_request, document_response
+from quart_schema import document_headers, document_request, document_response
 
 from api import answers
 from api.bodies import Body, read_body
 from api.errors import not_found
 from api.identity import who
 from api.parts import parts
+from api.post_keys import Made, PostHeaders, insert_made, select_made, sent_key
 from api.rows import execute
 from store.events import EventType
 
@@ -37,15 +38,22 @@ class NewPost(Body):
 
 
 @blueprint.post("")
+@document_headers(PostHeaders)
 @document_request(NewPost)
 @document_response(answers.Post, 201)
 async def write() -> Response:
-    """Write a post."""
-    body = await read_body(NewPost)
+    """Write a post. With an Idempotency-Key it may be sent again and again, and there is one post and one answer."""
+    key, body = sent_key(), await read_body(NewPost)
     async with parts().actions.by(who().uid) as action:
-        post_id = await insert_post(action.conn, action.actor.id, body.text, action.now)
-        event = await action.tell(EventType.POST, {"id": post_id, "text": body.text})
-    return answers.reply(answers.Post(id=post_id, text=body.text, at=event.at, event_id=event.id), 201)
+        made = key and await select_made(action.conn, action.actor.id, key, body.text)
+        if not made:
+            post_id = await insert_post(action.conn, action.actor.id, body.text, action.now)
+            event = await action.tell(EventType.POST, {"id": post_id, "text": body.text})
+            made = Made(post_id, event.id, action.now)
+            if key:
+                await insert_made(action.conn, action.actor.id, key, body.text, made)
+    at = answers.instant(made.at)
+    return answers.reply(answers.Post(id=made.post, text=body.text, at=at, event_id=made.event_id), 201)
 
 
 @blueprint.delete("/<int:post_id>")

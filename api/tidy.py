@@ -1,4 +1,4 @@
-"""Takes out what is over: expired sessions and refresh tokens, and what is left of accounts that are gone."""
+"""Takes out what is over: expired sessions and refresh tokens, keys of posts, and what is left of accounts that are gone."""
 
 import asyncio
 import random
@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from api.database import Database
 from api.departures import delete_departed
 from api.pool import DatabaseUnavailable
+from api.post_keys import delete_old_keys
 from api.session_rows import delete_expired_sessions
 
 _EVERY_SECONDS = 60.0
@@ -28,4 +29,7 @@ async def tidy(database: Database) -> None:
 async def _some(database: Database) -> int:
     async with database.primary.connection(_WITHIN_SECONDS) as conn:
         now = datetime.now(UTC)
-        return max(await delete_expired_sessions(conn, now, _AT_ONCE), await delete_departed(conn, now, _AT_ONCE))
+        gone = [
+            await delete(conn, now, _AT_ONCE) for delete in (delete_expired_sessions, delete_old_keys, delete_departed)
+        ]
+        return sum(gone)

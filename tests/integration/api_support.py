@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from api.app import create_app
 from api.migrate import look_after
 from api.parts import Parts, open_parts
 from api.settings import ApiSettings
-from local import servers
 from store.broker import BrokerUnavailable, Publisher
 from store.events import Record
 
@@ -168,20 +167,6 @@ async def running_api(
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-@asynccontextmanager
-async def open_servers(directory: Path, *kinds: str) -> AsyncIterator[dict[str, Any]]:
-    """Real servers, started side by side where they can be; by kind."""
-    async with AsyncExitStack() as stack:
-        yield {kind: await stack.enter_async_context(servers.running(kind, directory)) for kind in kinds}
-
-
-@pytest.fixture(scope="module")
-async def mysql(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, Any]]:
-    """A primary, a replica and Redis for one file of tests."""
-    async with open_servers(tmp_path_factory.mktemp("servers"), "mysql", "mysql-replica", "redis") as started:
-        yield started
-
-
 @pytest.fixture(scope="module")
 def settings(mysql: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> ApiSettings:
     """Settings that name them."""
@@ -194,6 +179,17 @@ async def api(settings: ApiSettings) -> AsyncIterator[Api]:
     """One API process."""
     async with running_api(settings) as running:
         yield running
+
+
+@pytest.fixture
+async def two(settings: ApiSettings) -> AsyncIterator[tuple[Api, Api]]:
+    """Two API processes on one database."""
+    async with running_api(settings) as one, running_api(settings) as other:
+        yield one, other
+
+
+def form(name: str, **change: object) -> dict[str, object]:
+    return {"username": name, "password": PASSWORD, "passwordConfirm": PASSWORD, "gender": "f", **change}
 
 
 async def until(true: Callable[[], object], within: float = 10.0) -> None:

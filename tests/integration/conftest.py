@@ -23,6 +23,14 @@ def started(kind: str) -> object:
 kafka, mongo, redis = started("kafka"), started("mongo"), started("redis")
 
 
+@pytest.fixture(scope="session")
+async def mysql(tmp_path_factory: pytest.TempPathFactory, redis: Process) -> AsyncIterator[dict[str, Process]]:
+    """A primary and its replica, and Redis, which the API needs beside them; by kind."""
+    directory = tmp_path_factory.mktemp("mysql")
+    async with servers.running("mysql", directory) as primary, servers.running("mysql-replica", directory) as replica:
+        yield {"mysql": primary, "mysql-replica": replica, "redis": redis}
+
+
 @pytest.fixture
 def names() -> dict[str, object]:
     """Names of a topic and a database that no other test uses."""

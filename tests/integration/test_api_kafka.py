@@ -2,32 +2,37 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from api.settings import ApiSettings
+from local.process import Process
 from store.events import EventType, decode, parse_arrival
 from store.topic import ensure_topics
-from tests.integration.api_support import Api, Person, make_settings, open_servers, running_api, until
+from tests.integration.api_support import Api, Person, make_settings, running_api, until
 
 PARTITIONS = 3
 
 
 @pytest.fixture(scope="module")
-async def all_servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, Any]]:
-    directory = tmp_path_factory.mktemp("servers")
-    async with open_servers(directory, "mysql", "mysql-replica", "redis", "kafka") as started:
-        yield started
+def all_servers(mysql: dict[str, Process], kafka: Process) -> dict[str, Process]:
+    return {**mysql, "kafka": kafka}
 
 
 @pytest.fixture(scope="module")
-async def kafka_settings(all_servers: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> ApiSettings:
+async def kafka_settings(all_servers: dict[str, Process], tmp_path_factory: pytest.TempPathFactory) -> ApiSettings:
     env = {name: value for server in all_servers.values() for name, value in server.env.items() if "ADMIN" not in name}
-    settings = make_settings(tmp_path_factory.mktemp("api"), env, kafka_partitions=PARTITIONS)
+    topic = f"events.{uuid4().hex[:8]}"
+    settings = make_settings(
+        tmp_path_factory.mktemp("api"),
+        env,
+        kafka_partitions=PARTITIONS,
+        kafka_topic=topic,
+        kafka_dead_topic=f"{topic}.dead",
+    )
     await ensure_topics(settings)
     return settings
 
@@ -68,7 +73,7 @@ async def test_posts_of_two_processes_arrive_in_their_order(kafka_settings: ApiS
 
 
 async def test_g1_g7_with_kafka_killed_under_load_everything_arrives_in_order_when_it_is_back(
-    kafka_settings: ApiSettings, all_servers: dict[str, Any]
+    kafka_settings: ApiSettings, all_servers: dict[str, Process]
 ) -> None:
     async with running_api(kafka_settings, kafka=True) as api:
         person = await api.person()
@@ -85,7 +90,7 @@ async def test_g1_g7_with_kafka_killed_under_load_everything_arrives_in_order_wh
 
 
 async def test_g7_a_process_that_starts_while_kafka_is_away_tells_it_later(
-    kafka_settings: ApiSettings, all_servers: dict[str, Any]
+    kafka_settings: ApiSettings, all_servers: dict[str, Process]
 ) -> None:
     await all_servers["kafka"].kill()
     async with running_api(kafka_settings, kafka=True) as api:

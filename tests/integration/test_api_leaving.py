@@ -18,13 +18,12 @@ from tests.integration.api_support import (
     Api,
     Person,
     api,
-    mysql,
     running_api,
     settings,
     until,
 )
 
-__all__ = ["api", "mysql", "settings"]
+__all__ = ["api", "settings"]
 
 _TABLES = {
     "users": "id", "sessions": "user_id", "posts": "author", "departures": "user_id", "post_keys": "user_id",

@@ -12,9 +12,9 @@ from api.outbox_rows import select_ids, select_oldest_for_update
 from api.settings import ApiSettings
 from store.events import Record
 from store.process import cancel
-from tests.integration.api_support import Api, Person, mysql, running_api, settings, until
+from tests.integration.api_support import Api, Person, running_api, settings, until
 
-__all__ = ["mysql", "settings"]
+__all__ = ["settings"]
 
 
 def texts(log: list[Record], author: int) -> list[str]:

@@ -72,6 +72,7 @@ async def test_one_address_signs_in_so_often_and_no_oftener(running: Edge) -> No
     assert (refused.status, refused.error, refused.header("retry-after")) == (429, "too-many-requests", "10")
     assert await sign("refresh") == 200
     assert (await running.ask("/v1/me", token=running.mint.good())).status == 200
+    assert (await running.ask("/v1/me", method="DELETE", token=running.mint.good(), body=b"{}")).status == 429
 
 
 async def test_a_header_that_is_too_long_is_refused(running: Edge) -> None:

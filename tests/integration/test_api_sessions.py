@@ -1,0 +1,171 @@
+"""Sessions and their tokens on a real primary, replica and Redis; Kafka is a list."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import jwt
+import pytest
+
+from api.rows import fetch_one
+from api.session_rows import delete_expired_sessions
+from api.settings import ApiSettings
+from store.tokens import Signer
+from tests.integration.api_support import PASSWORD, Api, api, form, make_keys, running_api, settings, two, until
+
+__all__ = ["api", "settings", "two"]
+
+
+async def test_cookies_are_closed_to_scripts_and_other_sites(api: Api) -> None:
+    answer = await api.call("POST", "/v1/auth/sign-up", form(f"u-{uuid4().hex[:12]}"))
+    access, refresh = answer.headers.getlist("Set-Cookie")  # type: ignore[attr-defined]
+
+    assert all(part in access for part in ("HttpOnly", "SameSite=Lax", "Path=/v1/;"))
+    assert all(part in refresh for part in ("HttpOnly", "SameSite=Strict", "Path=/v1/auth/refresh"))
+
+
+async def test_sign_out_ends_the_session_everywhere_at_once_and_tells_which(two: tuple[Api, Api]) -> None:
+    api, other = two
+    person = await api.person()
+    sid = jwt.decode(person.token, options={"verify_signature": False})["sid"]
+    assert (await other.call("GET", "/v1/me", token=person.token)).status == 200
+    again = (await api.call("POST", "/v1/auth/sign-in", {"username": person.username, "password": PASSWORD})).body[
+        "token"
+    ]
+    answer = await api.call("POST", "/v1/auth/sign-out", token=person.token)
+
+    assert answer.status == 204
+    assert answer.cookies == {"sf_access": "", "sf_refresh": ""}
+    for process in two:
+        refused = await process.call("GET", "/v1/me", token=person.token)
+        assert (refused.status, refused.body["error"]) == (401, "session-ended")
+        assert (await process.call("GET", "/v1/me", token=again)).status == 200, (
+            "another session of the same person goes on"
+        )
+    assert (await api.call("POST", "/v1/auth/refresh", {"refresh_token": person.refresh_token})).status == 401
+    await until(lambda: len(api.publisher.events(person.id)) == 3)
+    logout = api.publisher.log[-1]
+    assert [event["type"] for event in api.publisher.events(person.id)] == ["sign-up", "login", "logout"]
+    assert dict(logout.headers)["sid"] == sid.encode()
+    assert sid.encode() not in logout.value
+
+
+async def test_a_client_that_leaves_during_the_commit_of_its_sign_out_is_signed_out_all_the_same(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = await api.person()
+    committing = asyncio.Event()
+    wrote = api.parts.database.wrote
+
+    async def slowly(conn: Any, uid: int) -> None:
+        committing.set()
+        await asyncio.sleep(0.2)
+        await wrote(conn, uid)
+
+    monkeypatch.setattr(api.parts.database, "wrote", slowly)
+    headers = {**api.headers, "Authorization": f"Bearer {person.token}"}
+    async with api.app.test_client().request("/v1/auth/sign-out", method="POST", headers=headers) as connection:
+        await connection.send_complete()
+        await committing.wait()
+        await connection.disconnect()
+
+    sid = jwt.decode(person.token, options={"verify_signature": False})["sid"]
+    async with asyncio.timeout(2):
+        while not await api.parts.sessions.is_ended(person.id, sid):
+            await asyncio.sleep(0.01)
+    await until(lambda: api.publisher.events(person.id)[-1]["type"] == "logout", 1)
+
+
+async def test_a_session_ended_while_redis_knew_nothing_is_still_ended(
+    api: Api, settings: ApiSettings, tmp_path: Path
+) -> None:
+    person = await api.person()
+    async with running_api(settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})) as blind:
+        assert (await blind.call("GET", "/v1/me", token=person.token)).status == 200
+        assert (await blind.call("POST", "/v1/auth/sign-out", token=person.token)).status == 204
+        assert (await blind.call("GET", "/v1/me", token=person.token)).status == 401
+    assert (await api.call("GET", "/v1/me", token=person.token)).status == 401
+
+
+async def test_a_token_of_a_session_that_never_was_opens_nothing(api: Api) -> None:
+    person = await api.person()
+    token, _ = api.parts.signer.sign(person.id, str(uuid4()))
+
+    assert (await api.call("GET", "/v1/me", token=token)).body["error"] == "session-ended"
+
+
+async def test_tokens_of_every_broken_kind_open_nothing(api: Api, tmp_path: Path) -> None:
+    person = await api.person()
+    head, claims, signature = person.token.split(".")
+    sid = jwt.decode(person.token, options={"verify_signature": False})["sid"]
+    ours = api.parts.settings
+    foreign = Signer(
+        Path(make_keys(tmp_path, ours.token_signing_key.stem)["TOKEN_SIGNING_KEY"]), "stickyfeed", "stickyfeed", 60
+    )
+    late = Signer(ours.token_signing_key, "stickyfeed", "stickyfeed", 60).sign(
+        person.id, sid, now=int(time.time()) - 61
+    )[0]
+    elsewhere = Signer(ours.token_signing_key, "stickyfeed", "another", 60).sign(person.id, sid)[0]
+    none = jwt.encode(
+        {"uid": person.id, "sid": sid, "exp": 2**33, "iss": "stickyfeed", "aud": "stickyfeed"}, "", "none"
+    )
+    for token, code in (
+        ("x", "token-invalid"),
+        (f"{head}.{claims}.", "token-invalid"),
+        (f"{head}.{claims}.{signature[:-2]}AA", "token-invalid"),
+        (f"{head}.{claims[:-2]}AA.{signature}", "token-invalid"),
+        (foreign.sign(person.id, sid)[0], "token-invalid"),
+        (elsewhere, "token-invalid"),
+        (none, "token-invalid"),
+        ("a" * 10_000, "token-invalid"),
+        (late, "token-expired"),
+    ):
+        answer = await api.call("GET", "/v1/me", token=token)
+        assert (answer.status, answer.body["error"]) == (401, code), token[:60]
+
+
+async def test_refresh_gives_a_new_pair_by_body_or_cookie(api: Api) -> None:
+    person = await api.person()
+    first = await api.call("POST", "/v1/auth/refresh", {"refresh_token": person.refresh_token})
+    second = await api.call("POST", "/v1/auth/refresh", headers={"Cookie": f"sf_refresh={first.body['refresh_token']}"})
+
+    assert (first.status, second.status) == (200, 200)
+    assert len({person.refresh_token, first.body["refresh_token"], second.body["refresh_token"]}) == 3
+    assert (await api.call("GET", "/v1/me", token=second.body["token"])).body["id"] == person.id
+
+
+async def test_using_an_old_refresh_token_again_ends_the_session(api: Api) -> None:
+    person = await api.person()
+    fresh = (await api.call("POST", "/v1/auth/refresh", {"refresh_token": person.refresh_token})).body
+    reused = await api.call("POST", "/v1/auth/refresh", {"refresh_token": person.refresh_token})
+
+    assert (reused.status, reused.body["error"]) == (401, "refresh-reused")
+    assert (await api.call("POST", "/v1/auth/refresh", {"refresh_token": fresh["refresh_token"]})).status == 401
+    assert (await api.call("GET", "/v1/me", token=fresh["token"])).body["error"] == "session-ended"
+    await until(lambda: [e["type"] for e in api.publisher.events(person.id)] == ["sign-up", "logout"])
+
+
+async def test_of_many_who_use_one_refresh_token_at_once_one_at_most_gets_in(two: tuple[Api, Api]) -> None:
+    person = await two[0].person()
+    body = {"refresh_token": person.refresh_token}
+    answers = await asyncio.gather(*(two[i % 2].call("POST", "/v1/auth/refresh", body) for i in range(6)))
+
+    assert sorted(answer.status for answer in answers) == [200] + [401] * 5
+
+
+@pytest.mark.parametrize("token", ["", "x", "x" * 129, "ü"])
+async def test_a_refresh_token_that_is_not_ours_is_refused(api: Api, token: str) -> None:
+    assert (await api.call("POST", "/v1/auth/refresh", {"refresh_token": token})).status in (400, 401)
+
+
+async def test_refresh_tokens_are_not_kept_in_clear_and_go_when_they_are_over(api: Api) -> None:
+    person = await api.person()
+    async with api.parts.database.primary.connection(5) as conn:
+        count = "SELECT COUNT(*) FROM refresh_tokens WHERE INSTR(hash, %s)"
+        assert await fetch_one(conn, count, person.refresh_token) == (0,)
+        assert await delete_expired_sessions(conn, datetime.now(UTC), 1000) == 0
+        assert await delete_expired_sessions(conn, datetime.now(UTC) + timedelta(days=31), 1000) >= 2
+    assert (await api.call("POST", "/v1/auth/refresh", {"refresh_token": person.refresh_token})).status == 401
