@@ -1,6 +1,8 @@
 """HAProxy, the edge."""
 
+import asyncio
 import signal
+from pathlib import Path
 
 from local import environment
 from local.http_check import expect_200, get
@@ -13,9 +15,12 @@ def spec(site: Site, name: str = "haproxy") -> Spec:
     """Starts at once, whatever the nodes do: it answers for those that are not there yet."""
     stats = f"http://127.0.0.1:{site.stats}"
 
-    async def ready() -> None:
+    admin = site.place.sockets / "haproxy.sock"
+
+    async def ready() -> str:
         await expect_200(f"127.0.0.1:{site.stats}", "/stats")
         await get(f"127.0.0.1:{site.front}", "/healthz")
+        return f"streams go to the {await _door(admin)} door"
 
     return Spec(
         name=name,
@@ -25,7 +30,7 @@ def spec(site: Site, name: str = "haproxy") -> Spec:
         offers={
             "EDGE_URL": site.address,
             "STATS_URL": stats,
-            "ADMIN_SOCKET": environment.of_edge(site)["ADMIN_SOCKET"],
+            "ADMIN_SOCKET": str(admin),
         },
         addresses=(site.address, stats),
         ready=ready,
@@ -33,3 +38,14 @@ def spec(site: Site, name: str = "haproxy") -> Spec:
         # Its master would leave the worker behind if it were killed outright.
         death_signal=signal.SIGTERM,
     )
+
+
+async def _door(admin: Path) -> str:
+    """Which door of the nodes its configuration has chosen: `wire` or `plain`."""
+    reader, writer = await asyncio.open_unix_connection(admin)
+    try:
+        writer.write(b"show env STREAM_DOOR\n")
+        said = (await reader.read()).decode()
+    finally:
+        writer.close()
+    return said.strip().removeprefix("STREAM_DOOR=")

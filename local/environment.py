@@ -28,11 +28,13 @@ def shared(site: Site) -> dict[str, str]:
 def of_edge(site: Site) -> dict[str, str]:
     """What HAProxy's configuration reads besides."""
     nodes = {name.upper().replace("-", "_"): site.at_port(name) for name in (*API_NODES, *STREAM_NODES)}
+    wires = {name.upper().replace("STREAM-", "STREAM_WIRE_"): site.at_port(f"{name}-wire") for name in STREAM_NODES}
     return {
         "EDGE_BIND": ",".join(site.front_binds),
         "STATS_BIND": f"127.0.0.1:{site.stats}",
         "ADMIN_SOCKET": str(site.place.sockets / "haproxy.sock"),
         **nodes,
+        **wires,
     }
 
 

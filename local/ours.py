@@ -17,7 +17,11 @@ def api(site: Site, name: str) -> Spec:
 
 
 def stream(site: Site, name: str) -> Spec:
-    settings = {"STREAM_BIND": site.at_port(name), "NODE_NAME": name}
+    settings = {
+        "STREAM_BIND": site.at_port(name),
+        "STREAM_WIRE_BIND": site.at_port(f"{name}-wire"),
+        "NODE_NAME": name,
+    }
     return _spec(site, name, "stream", settings, after=_SERVERS)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from local import edge, kafka, mongo, mysql, ours, redis
-from local.site import Site
+from local.site import STREAM_NODES, Site
 from local.spec import Spec
 
 PROCESSES: dict[str, Callable[[Site, str], Spec]] = {
@@ -42,4 +42,5 @@ def specs(site: Site, only: Iterable[str] | None = None) -> list[Spec]:
 def port_names(only: Iterable[str] | None = None) -> list[str]:
     """The names under which the private ports of these processes are kept."""
     names = list(PROCESSES if only is None else only)
-    return [*names, *(["kafka-1-controller"] if "kafka-1" in names else [])]
+    wires = [f"{name}-wire" for name in names if name in STREAM_NODES]
+    return [*names, *wires, *(["kafka-1-controller"] if "kafka-1" in names else [])]

@@ -42,6 +42,7 @@ class Process:
         self.restarts = 0
         self.ready_after: float | None = None  # seconds from its last start
         self.why = ""  # what it still lacks, or how it ended
+        self.note = ""  # what a person may want to know of it
         self._say, self._respawn = say, respawn
         self._child: Child | None = None
         self._life: asyncio.Task[None] | None = None
@@ -165,12 +166,12 @@ class Process:
         while True:
             try:
                 async with asyncio.timeout(_READY_ANSWER_WITHIN):
-                    await self.spec.ready()
+                    said = await self.spec.ready()
             except Exception as error:  # a client library may raise anything while its server comes up
                 self.why = f"not ready yet: {error!r}"[:_MAX_WHY]
                 await asyncio.sleep(_ASK_EVERY)
             else:
-                self.why = ""
+                self.why, self.note = "", said if isinstance(said, str) else ""
                 return
 
     async def _set(self, state: State) -> None:

@@ -14,6 +14,7 @@ class Spec:
     """A process that the supervisor can keep running.
 
     `ready` returns when the process does its work, and raises whatever it likes until then; it is asked again and again.
+    A text that it returns is shown to people beside the process.
     `prepare` runs before every start and can be repeated. `environment` is added to the supervisor's own.
     `offers` is what a client of this process needs in its environment.
     """

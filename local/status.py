@@ -18,6 +18,7 @@ class Status:
     restarts: int = 0
     ready_after: float | None = None
     why: str = ""
+    note: str = ""
 
     @classmethod
     def of(cls, process: Process) -> "Status":
@@ -31,6 +32,7 @@ class Status:
             process.restarts,
             after,
             process.why,
+            process.note,
         )
 
     def as_json(self) -> dict[str, object]:
@@ -46,4 +48,6 @@ def _line(status: Status) -> str:
     pid = status.pid if status.pid is not None else "-"
     restarts = f"   restarts: {status.restarts}" if status.restarts else ""
     why = f"   {status.why.splitlines()[0][:100]}" if status.why and status.state not in ("ready", "stopped") else ""
-    return f"  {status.name:<14} {status.state:<10} {pid:>8}   {', '.join(status.addresses)}{restarts}{why}".rstrip()
+    note = f"   {status.note}" if status.note and status.state == "ready" else ""
+    where = ", ".join(status.addresses)
+    return f"  {status.name:<14} {status.state:<10} {pid:>8}   {where}{note}{restarts}{why}".rstrip()

@@ -66,7 +66,10 @@ async def _show_start(site: Site) -> bool:
         for one in statuses:
             if one.state == "ready" and one.name not in shown:
                 shown.add(one.name)
-                print(f"  {one.name:<14} ready on {', '.join(one.addresses):<50} {one.ready_after:5.1f} s", flush=True)
+                where = ", ".join(one.addresses)
+                print(
+                    f"  {one.name:<14} ready on {where:<50} {one.ready_after:5.1f} s   {one.note}".rstrip(), flush=True
+                )
         if len(shown) == len(statuses):
             return True
         if any(one.state == "failed" for one in statuses):

@@ -11,7 +11,7 @@ class StreamSettings(Settings):
     """Times are in seconds."""
 
     stream_bind: str = "127.0.0.1:8201"
-    stream_wire_bind: str = ""
+    stream_wire_bind: str = "127.0.0.1:8202"
     node_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "stream-1"
     ring_seconds: Annotated[int, Field(ge=10, le=86400)] = 600
     ring_max_bytes: Annotated[int, Field(ge=2**20)] = 256 * 2**20

@@ -98,7 +98,8 @@ async def one_more(
 ) -> AsyncIterator[OneMore]:
     """One more process of ours, ready, at an address of its own; ended in that way at the end of the block."""
     address = f"127.0.0.1:{free_port()}"
-    environment = {**os.environ, **system.env, _BINDS[package]: address, **settings}
+    binds = {_BINDS[package]: address, "STREAM_WIRE_BIND": f"127.0.0.1:{free_port()}"}
+    environment = {**os.environ, **system.env, **binds, **settings}
     log = system.site.place.logs / f"{address}.log"
     with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(

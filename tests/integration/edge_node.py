@@ -10,6 +10,8 @@ from websockets.frames import Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
+from tests.integration.edge_wire import Talk, serve_h2
+
 _LARGEST_BODY = 1 << 20
 
 
@@ -19,17 +21,23 @@ class Node:
 
     name: str
     port: int = 0
+    wire_port: int = 0
     ready: bool = True
     failing: bool = False
     events: "asyncio.Queue[bytes]" = field(default_factory=asyncio.Queue)
     left: asyncio.Event = field(default_factory=asyncio.Event)
     requests: int = 0
-    _door: asyncio.Server | None = None
+    by_wire: int = 0  # how many of them
+    _doors: list[asyncio.Server] = field(default_factory=list)
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
 
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def wire(self) -> str:
+        return f"127.0.0.1:{self.wire_port}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
@@ -79,14 +87,45 @@ class Node:
         self.left.set()
         raise EOFError
 
-    async def open_door(self) -> None:
-        self._door = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._door.sockets[0].getsockname()[1]
+    async def _serve_wire(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        with suppress(OSError, EOFError):
+            await serve_h2(reader, writer, self._talk)
+        self._open.discard(writer)
+        writer.close()
+
+    async def _talk(self, talk: Talk) -> None:
+        self.requests += 1
+        self.by_wire += 1
+        if self.failing:
+            talk.answer(503, b'{"error":"starting"}')
+        elif talk.is_websocket:
+            talk.accept_websocket()
+            talk.send_text(talk.head)
+            async for text in talk.texts():
+                talk.send_text(text)
+        elif "drip" in talk.head:
+            talk.answer(200, None, "text/event-stream")
+            try:
+                while True:
+                    talk.send(await self.events.get())
+            finally:
+                self.left.set()
+        else:
+            line, *headers = talk.head.split("\r\n")
+            seen = {"node": self.name, "line": line, "headers": headers, "body": ""}
+            talk.answer(200, json.dumps(seen).encode())
+
+    async def open_doors(self) -> None:
+        plain = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        wire = await asyncio.start_server(self._serve_wire, "127.0.0.1", self.wire_port)
+        self.port, self.wire_port = (door.sockets[0].getsockname()[1] for door in (plain, wire))
+        self._doors = [plain, wire]
 
     async def die(self) -> None:
-        """Takes no connection any more and cuts those there are. `open_door` brings it back."""
-        assert self._door
-        self._door.close()
+        """Takes no connection any more and cuts those there are. `open_doors` brings it back."""
+        for door in self._doors:
+            door.close()
         await self.lose_everybody()
 
     async def lose_everybody(self) -> None:
@@ -130,7 +169,7 @@ async def _some(reader: asyncio.StreamReader) -> bytes:
 async def node(name: str, port: int = 0) -> AsyncIterator[Node]:
     """A node that serves until the block ends."""
     standing = Node(name, port)
-    await standing.open_door()
+    await standing.open_doors()
     try:
         yield standing
     finally:

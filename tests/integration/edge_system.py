@@ -49,6 +49,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def has_wire(binary: str) -> bool:
+    """Whether an HAProxy can open streams at the wire of nodes."""
+    return tuple(map(int, re.findall(r"\d+", version_of(binary)))) >= (3, 1)
+
+
+def ways() -> "list[tuple[str, str]]":
+    """Every version with every door of the nodes that it can open streams at."""
+    return [(binary, door) for binary in binaries() for door in (("plain", "wire") if has_wire(binary) else ("plain",))]
+
+
+def name_of(way: "tuple[str, str]") -> str:
+    return f"{version_of(way[0])}-{way[1]}"
+
+
 @dataclass
 class Edge:
     """A running edge. `ask` sends one request on a connection of its own."""
@@ -135,6 +149,7 @@ async def edge(
         names = [f"api-{n + 1}" for n in range(api)] + [f"stream-{n + 1}" for n in range(stream)]
         nodes = {name: await stack.enter_async_context(node(name)) for name in names}
         addresses = {name.upper().replace("-", "_"): standing.address for name, standing in nodes.items()}
+        wires = {f"STREAM_WIRE_{n + 1}": nodes[f"stream-{n + 1}"].wire for n in range(stream)}
         port, stats = free_port(), free_port()
         environment = {
             "EDGE_BIND": f"127.0.0.1:{port}",
@@ -144,6 +159,7 @@ async def edge(
             "TOKEN_KEYS": str(keys),
             "LIMIT_SIGN_IN": "100000",
             **addresses,
+            **wires,
             **(settings or {}),
         }
         log = directory / "edge.log"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.integration.edge_answer import lines_of
-from tests.integration.edge_system import PROJECT, SECRET, Edge, binaries, edge, version_of
+from tests.integration.edge_system import PROJECT, SECRET, Edge, binaries, edge, has_wire, version_of
 
 LIMIT = 8
 
@@ -135,7 +135,9 @@ def test_an_edge_without_its_secret_does_not_start(binary: str, settings: dict[s
 def test_the_configuration_is_valid_without_a_warning(binary: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     for more in (
         {"API_1": "127.0.0.1:1", "STREAM_1": "127.0.0.1:2"},
+        {"API_1": "127.0.0.1:1", "STREAM_1": "127.0.0.1:2", "STREAM_WIRE_1": "127.0.0.1:3"},
         {"API_DNS": "api:8101", "STREAM_DNS": "stream:8201"},
+        {"API_DNS": "api:8101", "STREAM_DNS": "stream:8201", "STREAM_WIRE_DNS": "stream:8202"},
     ):
         tried = subprocess.run(
             [binary, "-c", "-f", "haproxy/haproxy.cfg"],
@@ -149,3 +151,38 @@ def test_the_configuration_is_valid_without_a_warning(binary: str, tmp_path_fact
 
         assert tried.returncode == 0, tried.stderr
         assert "WARNING" not in tried.stderr
+
+
+@pytest.mark.parametrize("binary", binaries(), ids=version_of)
+@pytest.mark.parametrize(
+    ("settings", "door"),
+    [
+        ({"STREAM_1": "127.0.0.1:1", "STREAM_WIRE_1": "127.0.0.1:2"}, "wire"),
+        ({"STREAM_1": "127.0.0.1:1"}, "plain"),
+        ({"STREAM_1": "127.0.0.1:1", "STREAM_WIRE_1": "127.0.0.1:2", "STREAM_8": "127.0.0.1:3"}, "plain"),
+        ({"STREAM_1": "127.0.0.1:1", "STREAM_WIRE_1": "127.0.0.1:2", "STREAM_DOOR": "plain"}, "plain"),
+        ({"STREAM_DNS": "stream:8201", "STREAM_WIRE_DNS": "stream:8202"}, "wire"),
+        ({"STREAM_DNS": "stream:8201"}, "plain"),
+        ({"STREAM_DOOR": "window"}, None),
+    ],
+)
+def test_the_edge_says_at_its_start_which_door_streams_are_opened_at(
+    binary: str, settings: dict[str, str], door: str | None
+) -> None:
+    tried = subprocess.run(
+        [binary, "-c", "-f", "haproxy/haproxy.cfg"],
+        cwd=PROJECT,
+        env={"PATH": "/usr/bin:/bin", "EDGE_SECRET": SECRET} | settings,
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+    said = tried.stdout + tried.stderr
+
+    if door is None:
+        assert tried.returncode != 0
+        assert "STREAM_DOOR is window" in said
+    else:
+        assert tried.returncode == 0
+        assert f"at the nodes' {door if has_wire(binary) else 'plain'} door" in said

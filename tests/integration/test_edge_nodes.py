@@ -7,17 +7,20 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.integration.edge_system import Edge, binaries, edge, version_of
+from tests.integration.edge_system import Edge, edge, name_of, ways
 from tests.integration.edge_tokens import SECRET_KID
 
 _SPREAD_UIDS = 20_000
 _CLIENTS = 20
 
 
-@pytest.fixture(scope="module", params=binaries(), ids=version_of)
+@pytest.fixture(scope="module", params=ways(), ids=name_of)
 async def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
-    async with edge(request.param, tmp_path_factory.mktemp("edge"), api=2, stream=4) as started:
+    binary, door = request.param
+    directory = tmp_path_factory.mktemp("edge")
+    async with edge(binary, directory, api=2, stream=4, settings={"STREAM_DOOR": door}) as started:
         yield started
+        assert any(node.by_wire for node in started.nodes.values()) == (door == "wire")
 
 
 async def nodes_of(running: Edge, uids: range) -> dict[int, str]:

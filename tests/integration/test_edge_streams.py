@@ -9,15 +9,18 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from tests.integration.edge_system import Edge, binaries, edge, version_of
+from tests.integration.edge_system import Edge, edge, name_of, ways
 
 _SOON = 1.0
 
 
-@pytest.fixture(scope="module", params=binaries(), ids=version_of)
+@pytest.fixture(scope="module", params=ways(), ids=name_of)
 async def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
-    async with edge(request.param, tmp_path_factory.mktemp("edge"), api=2, stream=4) as started:
+    binary, door = request.param
+    directory = tmp_path_factory.mktemp("edge")
+    async with edge(binary, directory, api=2, stream=4, settings={"STREAM_DOOR": door}) as started:
         yield started
+        assert any(node.by_wire for node in started.nodes.values()) == (door == "wire")
 
 
 async def open_stream(
@@ -115,7 +118,7 @@ async def test_a_node_that_has_just_died_costs_nobody_an_error(running: Edge) ->
     await running.nodes[home].die()
 
     answer = await running.ask("/v1/stream", token=running.mint.good(99))
-    await running.nodes[home].open_door()
+    await running.nodes[home].open_doors()
     await running.until_up("stream", 4)
 
     assert answer.status == 200
@@ -129,10 +132,11 @@ async def test_when_all_have_just_died_an_event_source_is_still_told_to_come_bac
 
     answer = await running.ask("/v1/stream", token=running.mint.good(99))
     for node in streams:
-        await node.open_door()
+        await node.open_doors()
     await running.until_up("stream", 4)
 
     assert (answer.status, answer.header("content-type")) == (200, "text/event-stream")
+    assert re.fullmatch(rb"retry: [2-6]\d{3}\n\n", answer.body)
 
 
 async def test_with_no_node_up_an_event_source_gets_200_and_a_random_wait(running: Edge) -> None:

@@ -123,6 +123,16 @@ def test_only_the_edge_can_be_reached_from_outside() -> None:
     assert [name for name in RUNNING if "outside" in SERVICES[name]["networks"]] == ["haproxy"]
 
 
+def test_the_edge_finds_both_doors_of_every_node() -> None:
+    edge, node = environment("haproxy"), environment("stream")
+
+    for name, bind in (("STREAM_DNS", "STREAM_BIND"), ("STREAM_WIRE_DNS", "STREAM_WIRE_BIND")):
+        host, port = edge[name].split(":")
+        assert (host, node[bind]) == ("stream", f"0.0.0.0:{port}")
+    assert len({edge["STREAM_DNS"], edge["STREAM_WIRE_DNS"]}) == 2
+    assert SERVICES["haproxy"]["image"] == "haproxy:3.2-alpine", "the wire needs 3.1"
+
+
 def test_dealing_twice_changes_nothing(tmp_path: Path) -> None:
     def dealt() -> dict[str, str]:
         deal(tmp_path / "originals", tmp_path / "for", {})

@@ -213,7 +213,10 @@ async def test_the_log_of_the_run_before_is_kept_apart(supervisors: Make, tmp_pa
 
 
 async def test_status_tells_what_a_person_needs_to_know(supervisors: Make, tmp_path: Path) -> None:
-    supervisor = supervisors(Spec("web", ("sleep", "60"), always, addresses=("http://localhost:1",)), sleeper("gone"))
+    async def ready() -> str:
+        return "a word to a person"
+
+    supervisor = supervisors(Spec("web", ("sleep", "60"), ready, addresses=("http://localhost:1",)), sleeper("gone"))
     await supervisor.start()
     await supervisor.processes["gone"].stop()
     supervisor.processes["web"].restarts = 3
@@ -230,9 +233,10 @@ async def test_status_tells_what_a_person_needs_to_know(supervisors: Make, tmp_p
         "restarts": 3,
         "ready_after": web.ready_after,
         "why": "",
+        "note": "a word to a person",
     }
     assert (gone.pid, gone.state) == (None, "stopped")
-    assert "restarts: 3" in table([web, gone]).splitlines()[0]
+    assert "http://localhost:1   a word to a person   restarts: 3" in table([web, gone]).splitlines()[0]
 
 
 async def test_a_log_that_has_grown_too_long_starts_anew_without_a_word_lost(supervisors: Make, tmp_path: Path) -> None:
