@@ -1,9 +1,10 @@
-"""The page: static files as the frontend's build leaves them."""
+"""The page: static files as the frontend's build leaves them, compressed or not, and what a browser may do with them."""
 
+import mimetypes
 import re
 from pathlib import Path
 
-from quart import Blueprint, Quart, Response, send_from_directory
+from quart import Blueprint, Quart, Response, request, send_from_directory
 from quart_schema import hide
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import PathConverter
@@ -14,6 +15,19 @@ from api.parts import parts
 blueprint = Blueprint("page", __name__)
 
 _HASHED = re.compile(r"assets/.+-[A-Za-z0-9_-]{8}\.\w+(\.map)?")
+_ENCODINGS = {"br": ".br", "gzip": ".gz"}  # the build has made them; the first one that the browser takes
+_HEADERS = {
+    # Scripts, styles and pictures of our own and nothing else, nothing inline, in nobody's frame. Only Svelte's
+    # templates may become HTML.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    " base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script';"
+    " trusted-types svelte-trusted-html",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
 _NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>stickyfeed</title>
 <h1>The page has not been built</h1>
 <p>The API is running. Build its page with <code>make up</code>, or by hand with
@@ -53,12 +67,26 @@ async def file(path: str) -> Response:
 
 
 async def _file(directory: Path, path: str) -> Response:
-    if "\x00" in path:
+    if "\x00" in path or path.endswith(tuple(_ENCODINGS.values())):
         raise NotFound
-    response = await send_from_directory(directory, path)
+    encoding = _encoding(directory, path)
+    response = await send_from_directory(directory, path + _ENCODINGS.get(encoding, ""))
+    if encoding:
+        response.content_type = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        response.headers["Content-Encoding"] = encoding
+    response.headers["Vary"] = "Accept-Encoding"
     response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if _HASHED.fullmatch(path) else "no-cache"
     response.headers.pop("Expires", None)
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["X-Frame-Options"] = "DENY"
-    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers.update(_HEADERS)
     return response
+
+
+def _encoding(directory: Path, path: str) -> str:
+    """The encoding that the browser takes and the build has made; empty for none. Ranges are of the file itself."""
+    if ".." in path or "Range" in request.headers:
+        return ""
+    accepted = request.accept_encodings
+    return next(
+        (name for name, end in _ENCODINGS.items() if accepted.quality(name) and (directory / f"{path}{end}").is_file()),
+        "",
+    )

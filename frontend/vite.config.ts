@@ -6,5 +6,5 @@ export default defineConfig({
   // Nothing is inlined into the HTML or as a data: address, so the page runs under a strict Content-Security-Policy.
   build: { target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false } },
   server: { proxy: { "/v1": { target: "http://127.0.0.1:8080", ws: true } } },
-  test: { include: ["tests/**/*.test.ts"] },
+  test: { include: ["tests/**/*.test.ts", "feed/tests/**/*.test.ts"] },
 });

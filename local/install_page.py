@@ -42,7 +42,11 @@ def _sources(frontend: Path) -> Iterator[Path]:
         if path.name in ("dist", "node_modules") or path.name.startswith("."):
             continue
         if path.is_dir():
-            yield from (inside for inside in path.rglob("*") if inside.is_file())
+            yield from (
+                inside
+                for inside in path.rglob("*")
+                if inside.is_file() and "dist" not in inside.relative_to(path).parts
+            )
         else:
             yield path
 

@@ -1,6 +1,7 @@
 /** Everybody there is, by search, and whom the user follows. */
 
-import type { Person } from "./feed/events";
+import type { Person } from "#feed";
+
 import { call } from "./rest";
 
 type Page = { items: Person[]; next: string | null };
@@ -43,6 +44,12 @@ export class People {
       after = answer.next;
     }
     this.followed = followed;
+  }
+
+  /** Takes out somebody who is no more. */
+  without(person: number): void {
+    this.found = this.found.filter(({ id }) => id !== person);
+    this.followed = this.followed.filter(({ id }) => id !== person);
   }
 
   async follow(person: Person): Promise<void> {

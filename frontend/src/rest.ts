@@ -1,10 +1,10 @@
 /** Calls to the API. The access token lives in memory only; a reload gets a new one for the refresh cookie. */
 
-import type { Renewal } from "./feed/feed";
+import { words } from "./words/index.svelte";
 
 export type Token = { token: string; userId: number; username: string; expires_at: number };
 
-/** The API's no, in its own words; code `offline` when it could not be asked. */
+/** The API's no, in the page's words where it has any; code `offline` when it could not be asked. */
 export class Refusal extends Error {
   constructor(
     readonly status: number,
@@ -27,13 +27,13 @@ export function forget(): void {
 }
 
 /** Calls the API as whoever is signed in. Renews the token once if it has ended. Raises Refusal. */
-export async function call<T>(method: string, path: string, body?: object): Promise<T> {
+export async function call<T>(method: string, path: string, body?: object, headers = {}): Promise<T> {
   try {
-    return await ask<T>(method, path, body);
+    return await ask<T>(method, path, body, headers);
   } catch (refusal) {
     if (!access || !(refusal instanceof Refusal) || refusal.status !== 401) throw refusal;
     await renewToken();
-    return await ask<T>(method, path, body);
+    return await ask<T>(method, path, body, headers);
   }
 }
 
@@ -53,13 +53,13 @@ async function inTurn(renew: () => Promise<Token>): Promise<Token> {
   return navigator.locks ? await navigator.locks.request("stickyfeed-refresh", renew) : await renew();
 }
 
-/** The same, in the words of the feed client. */
-export async function renewForFeed(): Promise<Renewal> {
+/** The same, as the feed client asks for it: null when the session is over. */
+export async function tokenForFeed(): Promise<string | null> {
   try {
-    await renewToken();
-    return "renewed";
+    return (await renewToken()).token;
   } catch (refusal) {
-    return refusal instanceof Refusal && refusal.status === 401 ? "denied" : "unreachable";
+    if (refusal instanceof Refusal && refusal.status === 401) return null;
+    throw refusal;
   }
 }
 
@@ -68,8 +68,8 @@ function keep(token: Token): Token {
   return token;
 }
 
-async function ask<T>(method: string, path: string, body?: object): Promise<T> {
-  const headers = new Headers();
+async function ask<T>(method: string, path: string, body?: object, more = {}): Promise<T> {
+  const headers = new Headers(more);
   if (access && !PUBLIC.includes(path)) headers.set("Authorization", `Bearer ${access}`);
   if (body) headers.set("Content-Type", "application/json");
   let answer: Response;
@@ -77,10 +77,11 @@ async function ask<T>(method: string, path: string, body?: object): Promise<T> {
     const signal = AbortSignal.timeout(ANSWER_WITHIN);
     answer = await fetch(path, { method, headers, signal, body: body ? JSON.stringify(body) : null });
   } catch {
-    throw new Refusal(0, "offline", "The server cannot be reached. Try again in a moment.");
+    throw new Refusal(0, "offline", words.refusals["offline"] ?? "");
   }
   const said: unknown = answer.status === 204 ? undefined : await answer.json().catch(() => undefined);
   if (answer.ok) return said as T;
   const { error = "failed", message, field } = (said ?? {}) as { error?: string; message?: string; field?: string };
-  throw new Refusal(answer.status, error, message ?? `The server answered ${answer.status}.`, field);
+  const told = words.refusals[error === "invalid" ? `invalid ${field}` : error];
+  throw new Refusal(answer.status, error, told ?? message ?? `HTTP ${answer.status}`, field);
 }

@@ -37,6 +37,12 @@ class Session {
     this.ended();
   }
 
+  /** Deletes the account with everything in it. Raises Refusal, also for a wrong password. */
+  async leave(password: string): Promise<void> {
+    await call<undefined>("DELETE", "/v1/me", { password });
+    this.ended();
+  }
+
   /** The session is over, whoever ended it. */
   ended(): void {
     forget();

@@ -147,6 +147,32 @@ async def test_with_no_server_at_all_health_and_page_answer_and_the_rest_says_tr
     assert b"stickyfeed_outbox_waiting" in (await api.call("GET", "/metrics")).body
 
 
+async def test_the_page_comes_compressed_to_whom_takes_it_and_runs_nothing_but_its_own_files(
+    api: Api, tmp_path: Path
+) -> None:
+    assets = tmp_path / "dist" / "assets"
+    assets.mkdir(parents=True)
+    for end, content in (("", "plain"), (".br", "brotli"), (".gz", "gzipped")):
+        (assets / f"index-D8ah_cVP.js{end}").write_text(content)
+    (assets / "index-_TUP2SXj.css").write_text("never compressed")
+
+    for accepted, encoding, body in (
+        ("gzip, deflate, br, zstd", "br", b"brotli"),
+        ("gzip;q=0.8", "gzip", b"gzipped"),
+        ("br;q=0", None, b"plain"),
+        ("", None, b"plain"),
+    ):
+        script = await api.call("GET", "/assets/index-D8ah_cVP.js", headers={"Accept-Encoding": accepted})
+        assert (script.headers.get("Content-Encoding"), script.body) == (encoding, body), accepted
+        assert script.headers["Content-Type"].startswith("text/javascript")
+        assert (script.headers["Vary"], "immutable" in script.headers["Cache-Control"]) == ("Accept-Encoding", True)
+    style = await api.call("GET", "/assets/index-_TUP2SXj.css", headers={"Accept-Encoding": "br"})
+    assert (style.headers.get("Content-Encoding"), style.body) == (None, b"never compressed")
+    policy = style.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+    assert (await api.call("GET", "/assets/index-D8ah_cVP.js.br")).status == 404
+
+
 async def test_a_body_over_64_kb_is_refused_on_every_route_before_anything_else(api: Api) -> None:
     for method, _, path in routes(api):
         if path in INSIDE:

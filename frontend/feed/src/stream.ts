@@ -10,8 +10,10 @@ export interface Listener {
   closed(): void;
 }
 
-/** After `close` the listener never hears from this stream again. */
-export type Stream = { close(): void };
+/** After `close` the listener never hears from this stream again. `renew` hands in a newer token; false: it was not taken. */
+export type Stream = { close(): void; renew(token: string): Promise<boolean> };
+
+const RENEWED_WITHIN = 10_000; // ms
 
 export function openEventSource(url: string, listener: Listener): Stream {
   const source = new EventSource(url);
@@ -22,11 +24,18 @@ export function openEventSource(url: string, listener: Listener): Stream {
   }
   // Any answer but 200 closes an EventSource for good; after a broken connection it comes back by itself.
   source.onerror = () => (source.readyState === EventSource.CLOSED ? listener.closed() : listener.interrupted());
-  return { close: () => source.close() };
+  const renew = async (token: string) => {
+    const { origin, pathname } = new URL(url);
+    const headers = { Authorization: `Bearer ${token}` };
+    const signal = AbortSignal.timeout(RENEWED_WITHIN);
+    const answer = await fetch(`${origin}${pathname}/token`, { method: "POST", headers, signal }).catch(() => null);
+    return answer?.ok ?? false;
+  };
+  return { close: () => source.close(), renew };
 }
 
-export function openWebSocket(url: string, listener: Listener): Stream {
-  const socket = new WebSocket(url, ["feed.v1"]);
+export function openWebSocket(url: string, listener: Listener, token: string): Stream {
+  const socket = new WebSocket(url, token ? ["feed.v1", `bearer.${token}`] : ["feed.v1"]);
   socket.onmessage = ({ data: raw }: MessageEvent<string>) => {
     const { event, id, data } = parse(raw);
     listener.frame({ event: String(event), id: String(id ?? ""), raw, data: object(data) });
@@ -36,7 +45,11 @@ export function openWebSocket(url: string, listener: Listener): Stream {
     socket.onmessage = socket.onclose = null;
     socket.close();
   };
-  return { close };
+  const renew = (newer: string) => {
+    socket.send(JSON.stringify({ token: newer }));
+    return Promise.resolve(true); // `refused` leaves the stream as it is: it then ends with `expired`
+  };
+  return { close, renew };
 }
 
 function parse(text: string): Record<string, unknown> {

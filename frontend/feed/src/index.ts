@@ -1,0 +1,2 @@
+export type { FeedEvent, Frame, Gap, Person, Snapshot } from "./events";
+export { Feed, type FeedOptions, type State } from "./feed";

@@ -1,0 +1,208 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+import { cursorOf, HELLO, open, opened, pass, post, source } from "./opening";
+import { FakeEventSource, install, uninstall } from "./server";
+
+beforeEach(install);
+afterEach(uninstall);
+
+const streaming = () => FakeEventSource.all.filter((one) => one.readyState !== FakeEventSource.CLOSED).length;
+
+/** So many tabs of one browser; the first one holds the stream, and is live. */
+async function tabs(count: number, options = {}) {
+  const all = Array.from({ length: count }, () => open("newer", { user: "4", ...options }));
+  source().say("hello", HELLO);
+  source().say("snapshot", { items: [post("old")], next: null }, "c0");
+  source().say("post", post("a"), "c1");
+  await pass(300);
+  return all as [(typeof all)[0], (typeof all)[0], (typeof all)[0]];
+}
+
+describe("three tabs", () => {
+  test("share one stream, and each shows every event once", async () => {
+    const all = await tabs(3);
+
+    expect(opened()).toBe(1);
+    expect(all.map(({ events }) => events)).toEqual([["a"], ["a"], ["a"]]);
+    expect(all.map(({ snapshots }) => snapshots)).toEqual([[["old"]], [["old"]], [["old"]]]);
+    expect(all.map(({ states }) => states.at(-1)?.tab)).toEqual(["this", "other", "other"]);
+    expect(all.map(({ states }) => states.at(-1)?.phase)).toEqual(["live", "live", "live"]);
+  });
+
+  test("when the one that leads is closed, another takes over with the cursor and nothing comes twice", async () => {
+    const [first, second, third] = await tabs(3);
+    first.feed.close();
+    await pass(0);
+    expect(cursorOf(source().url)).toBe("c1");
+    source().say("hello", { ...HELLO, resumed: true });
+    for (const id of ["a", "b"]) source().say("post", post(id), `c-${id}`);
+
+    expect(streaming()).toBe(1);
+    expect([second.events, third.events]).toEqual([
+      ["a", "b"],
+      ["a", "b"],
+    ]);
+  });
+
+  test("a sign-out in one ends all, and nothing is opened after it", async () => {
+    const [first, second, third] = await tabs(3);
+    second.feed.signedOut();
+    await pass(120_000);
+
+    for (const { states } of [first, second, third]) {
+      expect(states.at(-1)).toMatchObject({ phase: "ended", reason: "signed-out" });
+    }
+    expect(opened()).toBe(1);
+  });
+
+  test("the server's word that the session is over ends all", async () => {
+    const all = await tabs(3);
+    source().say("bye", { reason: "signed-out", retry: 1 });
+    await pass(120_000);
+
+    expect(all.map(({ states }) => states.at(-1)?.phase)).toEqual(["ended", "ended", "ended"]);
+    expect(opened()).toBe(1);
+  });
+
+  test("another person's tab has a stream of its own", async () => {
+    await tabs(2);
+    open("newer", { user: "5" });
+
+    expect(opened()).toBe(2);
+  });
+});
+
+describe("a tab that comes later", () => {
+  test("gets the list, and what came since", async () => {
+    await tabs(1);
+    const late = open("newer", { user: "4" });
+    await pass(0);
+
+    expect(late.snapshots).toEqual([["old"]]);
+    expect(late.events).toEqual(["a"]);
+    expect(opened()).toBe(1);
+  });
+
+  test("which has a list already keeps it, and gets what came since", async () => {
+    await tabs(1);
+    const late = open("newer", { user: "4", cursor: "of its list" });
+    await pass(0);
+
+    expect([late.snapshots, late.events]).toEqual([[], ["a"]]);
+  });
+
+  test("which cannot have the list from the leader asks the server, then shares the stream", async () => {
+    await tabs(1);
+    const leading = source();
+    for (let n = 0; n < 200; n++) leading.say("post", post(`p${n}`), `c-p${n}`);
+    const late = open("newer", { user: "4" });
+    await pass(0);
+    expect(cursorOf(source().url)).toBe(null);
+    source().say("hello", HELLO);
+    source().say("snapshot", { items: [post("p199")], next: null }, "c9");
+    leading.say("post", post("b"), "c10"); // while it catches up
+    await pass(300);
+    leading.say("post", post("c"), "c11");
+
+    expect(streaming()).toBe(1);
+    expect(late.snapshots).toEqual([["p199"]]);
+    expect(late.events.slice(-2)).toEqual(["b", "c"]);
+  });
+});
+
+describe("a tab that slept", () => {
+  test("and missed more than the leader remembers gets it from the server, in order, and follows", async () => {
+    const [first] = await tabs(1);
+    document.dispatchEvent(new Event("freeze"));
+    const other = open("newer", { user: "4", cursor: "c1" });
+    await pass(0);
+    const leading = source();
+    leading.say("hello", HELLO);
+    for (let n = 0; n < 300; n++) leading.say("post", post(`p${n}`), `c-p${n}`);
+    document.dispatchEvent(new Event("resume"));
+    await pass(0);
+    expect(cursorOf(source().url)).toBe("c1");
+    source().say("hello", { ...HELLO, resumed: true });
+    for (let n = 0; n < 300; n++) source().say("post", post(`p${n}`), `d-p${n}`);
+    leading.say("post", post("p300"), "c-p300");
+    await pass(300);
+    leading.say("post", post("p301"), "c-p301");
+
+    const whole = Array.from({ length: 302 }, (_, n) => `p${n}`);
+    expect(first.events).toEqual(["a", ...whole]);
+    expect(other.events).toEqual(whole);
+    expect(streaming()).toBe(1);
+    expect(first.states.at(-1)).toMatchObject({ phase: "live", tab: "other" });
+  });
+
+  test("and missed little gets it from the leader", async () => {
+    const [first] = await tabs(1);
+    document.dispatchEvent(new Event("freeze"));
+    open("newer", { user: "4", cursor: "c1" });
+    await pass(0);
+    source().say("hello", HELLO);
+    source().say("heartbeat", { at: 0 }, "c1");
+    source().say("post", post("b"), "c2");
+    document.dispatchEvent(new Event("resume"));
+    await pass(0);
+
+    expect(first.events).toEqual(["a", "b"]);
+    expect(opened()).toBe(2);
+  });
+});
+
+describe("a leader that is stuck", () => {
+  test("is asked, then replaced; and follows when it is back", async () => {
+    const [first, second] = await tabs(2);
+    // Its messages no longer reach anybody.
+    const channel = vi.spyOn(BroadcastChannel.prototype, "postMessage").mockImplementation(() => {});
+    await pass(50_000);
+    channel.mockRestore();
+    source().say("hello", { ...HELLO, resumed: true });
+    source().say("post", post("b"), "c2");
+
+    expect(cursorOf(source().url)).toBe("c1");
+    expect(streaming()).toBe(1);
+    expect(second.states.at(-1)?.tab).toBe("this");
+    expect(first.states.at(-1)?.tab).toBe("other");
+    expect(second.events).toEqual(["a", "b"]);
+  });
+
+  test("is left alone while it answers, however quiet it is", async () => {
+    await tabs(2);
+    for (let n = 0; n < 20; n++) {
+      await pass(15_000);
+      source().say("heartbeat", { at: 0 }, `c${n}`);
+    }
+    source().break();
+    await pass(10_000);
+
+    expect(opened()).toBe(1);
+  });
+});
+
+test("where there are no locks, each tab has its own stream", async () => {
+  vi.stubGlobal("navigator", { onLine: true });
+  open("newer", { user: "4" });
+  open("newer", { user: "4" });
+
+  expect(opened()).toBe(2);
+});
+
+test("a gap reaches every tab, and the snapshot that mends it", async () => {
+  const all = await tabs(2);
+  source().say("gap", { reason: "too-old", from: "c1", to: "c5" });
+  source().say("snapshot", { items: [post("z")], next: null }, "c5");
+
+  expect(all.map(({ gaps }) => gaps)).toEqual([["too-old"], ["too-old"]]);
+  expect(all.map(({ snapshots }) => snapshots.at(-1))).toEqual([["z"], ["z"]]);
+});
+
+test("without onSnapshot the events of a snapshot come as events, oldest first, once", async () => {
+  const { events } = open("newer", { onSnapshot: undefined as never });
+  source().say("hello", HELLO);
+  source().say("snapshot", { items: [post("b"), post("a")], next: null }, "c0");
+  source().say("post", post("b"), "c1");
+
+  expect(events).toEqual(["a", "b"]);
+});
