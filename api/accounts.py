@@ -57,6 +57,7 @@ async def sign_up() -> Response:
     """Make an account and begin its first session."""
     ensure_same_origin()
     body, here = await read_body(SignUp), parts()
+    await here.tries.begin(body.username)
     hashed = await here.passwords.hash(body.password)
     async with here.actions.by_somebody_new(body.username) as action:
         uid = await insert_user(action.conn, body.username, hashed, body.gender, action.now)
@@ -88,6 +89,7 @@ class Leaving(Body):
 async def leave() -> Response:
     """Delete your account with everything in it, at once and for ever. Your name is free for others then."""
     body, here, uid = await read_body(Leaving), parts(), who().uid
+    await here.tries.begin(f"{uid} who leaves")
     if uid == JANITOR:
         raise ApiError(403, "janitor", "the janitor stays")
     hashed = await here.database.read_primary(select_password, uid)

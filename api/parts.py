@@ -12,6 +12,7 @@ from api.database import Database
 from api.outbox import Outbox
 from api.passwords import Passwords
 from api.settings import ApiSettings
+from api.tries import Tries
 from store.broker import Publisher
 from store.feed import Feed, open_feed
 from store.sessions import Sessions
@@ -33,6 +34,7 @@ class Parts:
     verifier: Verifier
     sessions: Sessions
     feed: Feed
+    tries: Tries
 
 
 def parts() -> Parts:
@@ -56,4 +58,5 @@ async def open_parts(settings: ApiSettings, publisher: Publisher | None = None) 
         passwords = await stack.enter_async_context(Passwords())
         outbox = Outbox(database, publisher)
         actions = Actions(database, outbox)
-        yield Parts(settings, database, outbox, actions, passwords, signer, verifier, Sessions(redis), feed)
+        tries = Tries(redis, settings.limit_tries, settings.limit_tries_window)
+        yield Parts(settings, database, outbox, actions, passwords, signer, verifier, Sessions(redis), feed, tries)

@@ -51,9 +51,11 @@ async def sign_in() -> Response:
     """Begin a session. An unknown name and a wrong password get the same answer in the same time."""
     ensure_same_origin()
     body, here = await read_body(SignIn), parts()
+    await here.tries.begin(body.username)
     user = await here.database.read_primary(select_credentials, body.username) if body.username.isascii() else None
     if not await here.passwords.verify(user[1] if user else None, body.password) or user is None:
         raise ApiError(401, "wrong-credentials", "the name or the password is wrong")
+    await here.tries.succeeded(body.username)
     async with here.actions.by(user[0]) as action:
         answer = await begin_session(here, action)
         await action.tell(EventType.LOGIN, {})

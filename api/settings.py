@@ -45,5 +45,7 @@ class ApiSettings(Settings):
     token_signing_key: Path
     token_life: Annotated[int, Field(ge=1, le=86_400)] = 3600
     refresh_life: Annotated[int, Field(ge=1)] = 2_592_000
+    limit_tries: Annotated[int, Field(ge=1)] = 10
+    limit_tries_window: Annotated[int, Field(ge=1, le=86_400)] = 60
     frontend_dir: Path = Path("frontend/dist")
     cookie_secure: bool = False

@@ -34,7 +34,7 @@ async def sign_up(client: httpx.AsyncClient, count: int) -> list[Account]:
             )
         if answer.status_code == 429:
             raise SystemExit(
-                "the edge limits sign-ups from one address: start the system with `LIMIT_SIGN_IN=1000000 make up`"
+                "the edge limits sign-ups from one address: start the system with `LIMITS=bench make up`"
             )
         answer.raise_for_status()
         body = answer.json()

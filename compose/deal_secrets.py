@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
+from local.certificate import certificate
 from local.keys import Secrets, drop_old, rotate, signing_key
 
 ORIGINALS, READERS = Path("/secrets/originals"), Path("/secrets/for")
@@ -53,6 +54,7 @@ def deal(originals: Path, readers: Path, environment: Mapping[str, str], *, rota
     key = rotate(keys) if rotating else signing_key(keys)
     drop_old(keys, int(environment.get("TOKEN_LIFE") or 3600))
     dealt = files(Secrets(originals), environment)
+    dealt["edge"]["edge.pem"] = certificate(originals / "edge.pem").read_text()
     # The public half before the private one: nothing may be signed that nobody can check.
     dealt["keys-public"] = {file.name: file.read_text() for file in (keys / "public").glob("*.pem")}
     dealt["keys-private"] = {key.name: key.read_text()}

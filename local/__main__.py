@@ -9,6 +9,7 @@ from pathlib import Path
 from local import commands
 from local.child import tail_of
 from local.install_steps import InstallError, PersonNeeded
+from local.limits import UnknownLimits
 from local.lock import AlreadyRunning
 from local.place import NAMES, Place
 from local.ports import NoPort
@@ -24,7 +25,7 @@ def main() -> int:
     except PersonNeeded as error:
         print(error, file=sys.stderr)
         return 2
-    except (InstallError, NoPort, AlreadyRunning) as error:
+    except (InstallError, NoPort, AlreadyRunning, UnknownLimits) as error:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:  # `| head` has read enough; nothing more must be written, at exit neither
@@ -59,7 +60,7 @@ def _run(chosen: argparse.Namespace, place: Place) -> int:
             from local.daemon import supervise
             from local.site import Site
 
-            asyncio.run(supervise(Site.at(place, chosen.front, chosen.stats)))
+            asyncio.run(supervise(Site.at(place, chosen.front, chosen.stats, chosen.tls)))
             return 0
 
 
@@ -82,8 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     install.add_argument("what", nargs="?", choices=["mongo-rs", "tests"])
     supervise = commands.add_parser("supervise")  # what `up` starts
-    supervise.add_argument("front", type=int)
-    supervise.add_argument("stats", type=int)
+    for port in ("front", "stats", "tls"):
+        supervise.add_argument(port, type=int)
     return parser
 
 

@@ -28,7 +28,7 @@ def begin(site: Site) -> None:
         trim(log_file)
     with log_file.open("ab") as out:
         subprocess.Popen(
-            (sys.executable, "-m", "local", "supervise", str(site.front), str(site.stats)),
+            (sys.executable, "-m", "local", "supervise", *map(str, (site.front, site.stats, site.tls))),
             cwd=PROJECT,
             env={**os.environ, "LOCAL_DIR": str(site.place.directory), "LOCAL_SOFTWARE": str(site.place.software)},
             stdin=subprocess.DEVNULL,

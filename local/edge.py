@@ -32,7 +32,7 @@ def spec(site: Site, name: str = "haproxy") -> Spec:
             "STATS_URL": stats,
             "ADMIN_SOCKET": str(admin),
         },
-        addresses=(site.address, stats),
+        addresses=(site.address, site.tls_address, stats),
         ready=ready,
         stop_within=5,
         # Its master would leave the worker behind if it were killed outright.

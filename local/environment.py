@@ -2,7 +2,7 @@
 
 import shlex
 
-from local import mysql
+from local import limits, mysql
 from local.keys import write_private
 from local.site import API_NODES, STREAM_NODES, Site
 
@@ -30,7 +30,12 @@ def of_edge(site: Site) -> dict[str, str]:
     nodes = {name.upper().replace("-", "_"): site.at_port(name) for name in (*API_NODES, *STREAM_NODES)}
     wires = {name.upper().replace("STREAM-", "STREAM_WIRE_"): site.at_port(f"{name}-wire") for name in STREAM_NODES}
     return {
-        "EDGE_BIND": ",".join(site.front_binds),
+        "EDGE_BIND": site.binds(site.front),
+        "EDGE_TLS_BIND": site.binds(site.tls),
+        "EDGE_TLS_CERT": str(site.place.certificate),
+        # A browser that took it would go to TLS on every port of localhost, also those of others.
+        "HSTS_SECONDS": "0",
+        **limits.chosen(),
         "STATS_BIND": f"127.0.0.1:{site.stats}",
         "ADMIN_SOCKET": str(site.place.sockets / "haproxy.sock"),
         **nodes,

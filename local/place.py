@@ -56,6 +56,11 @@ class Place:
         return self.directory / "keys"
 
     @property
+    def certificate(self) -> Path:
+        """The edge's, with its key."""
+        return self.secrets / "edge.pem"
+
+    @property
     def sockets(self) -> Path:
         """In the directory, or in the machine's temporary one where the path would be too long for a socket."""
         inside = self.directory / "sockets"

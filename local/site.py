@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.certificate import certificate
 from local.keys import Secrets, signing_key
 from local.place import PROJECT, Place
 from local.ports import Ports, is_free
@@ -14,20 +15,22 @@ STREAM_NODES = ("stream-1", "stream-2")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the parts of a system must know of one another. `front` and `stats` are the two ports a person meets."""
+    """What the parts of a system must know of one another. `front`, `stats` and `tls` are the ports a person meets."""
 
     place: Place
     ports: Ports
     secrets: Secrets
     front: int
     stats: int
+    tls: int
     project: Path = PROJECT
 
     @classmethod
-    def at(cls, place: Place, front: int | None = None, stats: int | None = None) -> "Site":
-        """The system of that place, made now if it is new. Without `front` and `stats` these ports are private too."""
+    def at(cls, place: Place, front: int | None = None, stats: int | None = None, tls: int | None = None) -> "Site":
+        """The system of that place, made now if it is new. Ports that are not given are private too."""
         place.prepare()
         signing_key(place.keys)
+        certificate(place.certificate)
         ports = Ports(place.directory / "ports.json")
         return cls(
             place,
@@ -35,6 +38,7 @@ class Site:
             Secrets(place.secrets),
             front if front is not None else ports["front"],
             stats if stats is not None else ports["stats"],
+            tls if tls is not None else ports["tls"],
         )
 
     def data(self, name: str) -> Path:
@@ -53,10 +57,14 @@ class Site:
         return f"http://localhost:{self.front}"
 
     @property
-    def front_binds(self) -> tuple[str, ...]:
-        """`localhost` may mean either of the two loopback addresses, so the front door listens on those there are."""
+    def tls_address(self) -> str:
+        """The same over TLS, and with h2."""
+        return f"https://localhost:{self.tls}"
+
+    def binds(self, port: int) -> str:
+        """`localhost` may mean either of the two loopback addresses, so the front doors listen on those there are."""
         hosts = ["127.0.0.1:{}"] + (["[::1]:{}"] if is_free(0, "::1") else [])
-        return tuple(host.format(self.front) for host in hosts)
+        return ",".join(host.format(port) for host in hosts)
 
 
 def renew_ports(site: Site, names: Iterable[str]) -> list[str]:

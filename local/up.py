@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+from local import limits
 from local.child import tail_of
 from local.commands import statuses_of
 from local.control import NotRunning
@@ -16,7 +17,7 @@ from local.probe import ProbeFailed, go_round
 from local.site import Site, renew_ports
 from local.status import table
 
-_FRONT, _STATS = 8080, 8404
+_FRONTS = {"EDGE_PORT": 8080, "STATS_PORT": 8404, "EDGE_TLS_PORT": 8443}
 _SUPERVISOR_WITHIN = 15.0
 _READY_WITHIN = 120.0
 
@@ -28,8 +29,10 @@ async def up(place: Place) -> int:
         print(table(await statuses_of(place)))
         return 0
     began = time.monotonic()
-    site = Site.at(place, chosen_front("EDGE_PORT", _FRONT), chosen_front("STATS_PORT", _STATS))
-    for port, variable in ((site.front, "EDGE_PORT"), (site.stats, "STATS_PORT")):
+    fronts = (chosen_front(name, usual) for name, usual in _FRONTS.items())
+    limits.chosen()  # a wrong LIMITS is told before anything starts
+    site = Site.at(place, *fronts)
+    for port, variable in zip((site.front, site.stats, site.tls), _FRONTS, strict=True):
         check_front(port, variable)
     for name in renew_ports(site, port_names()):
         print(f"  {name:<14} somebody has taken its port; it moves to {site.ports[name]}")
@@ -44,9 +47,8 @@ async def up(place: Place) -> int:
         print(f"everything is ready, and yet the probe {failure}\n`python -m local logs` shows more")
         return 1
     print(f"  {'probe':<14} a post came all the way round in {took * 1000:.0f} ms")
-    print(
-        f"{site.address}   (statistics: http://localhost:{site.stats}/stats)   up in {time.monotonic() - began:.1f} s"
-    )
+    print(f"{site.address}   {site.tls_address}   (statistics: http://localhost:{site.stats}/stats)")
+    print(f"up in {time.monotonic() - began:.1f} s")
     return 0
 
 

@@ -4,11 +4,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from local import limits
 from local.system import System
+
+LIMITS = {**limits.BENCH, "LIMIT_POSTS": "1000000"}
 
 
 @pytest.fixture(scope="session")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
     """The whole system, as `make up` starts it, with limits that do not hinder a test whose users all come from one address."""
-    async with System(tmp_path_factory.mktemp("system"), settings={"LIMIT_SIGN_IN": "1000000"}) as running:
+    async with System(tmp_path_factory.mktemp("system"), settings=LIMITS) as running:
         yield running

@@ -46,6 +46,26 @@ async def test_a_wrong_password_and_an_unknown_name_get_the_same_answer(api: Api
     assert (wrong.status, wrong.body["error"]) == (401, "wrong-credentials")
 
 
+async def test_a_name_is_tried_so_often_and_no_oftener_over_all_processes_and_others_go_on(two: tuple[Api, Api]) -> None:
+    person, other = await two[0].person(), await two[0].person()
+    wrong = {"username": person.username.upper(), "password": "wrong password"}
+    right = {"username": person.username, "password": PASSWORD}
+    for _ in range(20):
+        assert (await two[0].call("POST", "/v1/auth/sign-in", right)).status == 200, "what was right does not count"
+
+    tried = await asyncio.gather(*(two[n % 2].call("POST", "/v1/auth/sign-in", wrong) for n in range(20)))
+    refused = await two[1].call("POST", "/v1/auth/sign-in", right)
+    again = await two[0].call("POST", "/v1/auth/sign-up", form(person.username))
+    elsewhere = {"username": other.username, "password": PASSWORD}
+
+    # One of the ten was the sign-up.
+    assert sorted(answer.status for answer in tried) == [401] * 9 + [429] * 11
+    assert (refused.status, refused.body["error"]) == (429, "too-many-requests")
+    assert 0 < int(refused.headers["Retry-After"]) <= 60
+    assert again.status == 429
+    assert (await two[1].call("POST", "/v1/auth/sign-in", elsewhere)).status == 200
+
+
 async def test_the_janitor_is_user_1_and_nobody_signs_in_as_them(api: Api) -> None:
     person = await api.person()
     janitor = await api.call("GET", "/v1/users/1", token=person.token)

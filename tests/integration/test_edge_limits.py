@@ -2,20 +2,22 @@
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
 
 import pytest
 
-from tests.integration.edge_answer import lines_of
+from tests.integration.edge_answer import Answer, lines_of
 from tests.integration.edge_system import PROJECT, SECRET, Edge, binaries, edge, has_wire, version_of
 
-LIMIT = 8
+LIMIT, SECONDS = 8, 2
 
 
 @pytest.fixture(scope="module", params=binaries(), ids=version_of)
 async def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
     directory = tmp_path_factory.mktemp("edge")
-    async with edge(request.param, directory, settings={"LIMIT_SIGN_IN": str(LIMIT)}) as started:
+    settings = {"LIMIT_SIGN_IN": str(LIMIT), "LIMIT_POSTS": str(LIMIT), "LIMIT_REQUEST_SECONDS": str(SECONDS)}
+    async with edge(request.param, directory, settings=settings) as started:
         yield started
 
 
@@ -81,19 +83,68 @@ async def test_a_header_that_is_too_long_is_refused(running: Edge) -> None:
     assert answer.status in (0, 400, 431)
 
 
-async def test_a_request_that_comes_byte_by_byte_is_cut(running: Edge) -> None:
+async def test_one_user_posts_so_often_and_no_oftener_from_wherever_and_others_go_on(running: Edge) -> None:
+    def post(uid: int) -> Awaitable[Answer]:
+        return running.ask("/v1/posts", method="POST", token=running.mint.good(uid), body=b"{}")
+
+    statuses = [(await post(1)).status for _ in range(LIMIT)]
+    refused, other = await post(1), await post(2)
+    reads = await running.ask("/v1/posts", token=running.mint.good(1))
+
+    assert statuses == [200] * LIMIT
+    assert (refused.status, refused.error, refused.header("retry-after")) == (429, "too-many-requests", "60")
+    assert refused.header("content-type") == "application/json"
+    assert (other.status, reads.status) == (200, 200)
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        "GET /v1/me HTTP/1.1\r\nX-Slow: ",
+        "POST /v1/auth/refresh HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n",
+    ],
+    ids=["header", "body"],
+)
+async def test_a_request_that_comes_byte_by_byte_is_cut(running: Edge, begun: str) -> None:
+    before = running.nodes["api-1"].requests
     reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
-    started = asyncio.get_running_loop().time()
-    writer.write(b"GET /v1/me HTTP/1.1\r\n")
-    ended = asyncio.create_task(reader.read())
-    while not ended.done() and asyncio.get_running_loop().time() < started + 15:
-        writer.write(b"a")
-        await asyncio.wait({ended}, timeout=0.5)
+    writer.write(begun.encode())
+    ended = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
+    async with asyncio.timeout(4 * SECONDS):
+        while not ended.done():
+            writer.write(b"a")
+            await asyncio.wait({ended}, timeout=0.1)
     writer.close()
 
-    assert ended.done()
     assert b" 408 " in ended.result()
-    assert 9 < asyncio.get_running_loop().time() - started < 12
+    assert running.nodes["api-1"].requests == before
+
+
+@pytest.mark.parametrize("binary", binaries(), ids=version_of)
+async def test_one_address_has_so_many_connections_and_twice_as_many_are_not_answered(
+    binary: str, tmp_path: Path
+) -> None:
+    async with edge(binary, tmp_path, settings={"LIMIT_CONNECTIONS": "5"}) as running:
+        open_ones = [await asyncio.open_connection("127.0.0.1", running.port) for _ in range(5)]
+        over = await running.ask("/")
+        open_ones += [await asyncio.open_connection("127.0.0.1", running.port) for _ in range(6)]
+        far_over = await status(running)
+        for _, writer in open_ones:
+            writer.close()
+        async with asyncio.timeout(5):
+            while await status(running) != 200:
+                await asyncio.sleep(0.05)
+
+    assert (over.status, over.error, over.header("retry-after")) == (429, "too-many-requests", "5")
+    assert far_over == 0
+
+
+async def status(running: Edge) -> int:
+    """0 where nobody answers."""
+    try:
+        return (await running.ask("/")).status
+    except ConnectionError:
+        return 0
 
 
 async def test_statistics_are_on_a_port_of_their_own(running: Edge) -> None:
