@@ -33,9 +33,7 @@ async def sign_up(client: httpx.AsyncClient, count: int) -> list[Account]:
                 "/v1/auth/sign-up", json={"username": name, "password": name, "passwordConfirm": name}
             )
         if answer.status_code == 429:
-            raise SystemExit(
-                "the edge limits sign-ups from one address: start the system with `LIMITS=bench make up`"
-            )
+            raise SystemExit("the edge limits sign-ups from one address: start the system with `LIMITS=bench make up`")
         answer.raise_for_status()
         body = answer.json()
         return Account(body["userId"], body["token"])

@@ -66,6 +66,10 @@ class System:
         return self.site.address
 
     @property
+    def tls_address(self) -> str:
+        return self.site.tls_address
+
+    @property
     def stats_address(self) -> str:
         return f"http://127.0.0.1:{self.site.stats}"
 

@@ -46,7 +46,9 @@ async def test_a_wrong_password_and_an_unknown_name_get_the_same_answer(api: Api
     assert (wrong.status, wrong.body["error"]) == (401, "wrong-credentials")
 
 
-async def test_a_name_is_tried_so_often_and_no_oftener_over_all_processes_and_others_go_on(two: tuple[Api, Api]) -> None:
+async def test_a_name_is_tried_so_often_and_no_oftener_over_all_processes_and_others_go_on(
+    two: tuple[Api, Api],
+) -> None:
     person, other = await two[0].person(), await two[0].person()
     wrong = {"username": person.username.upper(), "password": "wrong password"}
     right = {"username": person.username, "password": PASSWORD}

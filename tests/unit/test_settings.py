@@ -48,7 +48,8 @@ def test_no_setting_in_the_example_is_unknown() -> None:
     """A name that nothing reads any more would send people looking."""
     ours = {field.upper() for found in all_settings().values() for field in found.model_fields}
     others = "\n".join(
-        (PROJECT / name).read_text() for name in ("haproxy/haproxy.cfg", "compose.yaml", "compose/deal_secrets.py")
+        (PROJECT / name).read_text()
+        for name in ("haproxy/haproxy.cfg", "compose.yaml", "compose/deal_secrets.py", "local/limits.py")
     )
 
     assert [name for name in example() if name not in ours and not re.search(rf"\b{name}\b", others)] == []
