@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,11 +26,10 @@ class Tls:
     port: int
     certificate: Path
 
-    def context(self, *alpn: str, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:
+    def context(self, *alpn: str) -> ssl.SSLContext:
         """Of a client that trusts this certificate alone."""
         context = ssl.create_default_context(cafile=str(self.certificate))
         context.set_alpn_protocols(list(alpn))
-        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, newest
         return context
 
 
@@ -55,8 +55,11 @@ async def test_over_tls_nodes_hear_of_it_and_browsers_are_told_to_stay(tls: Tls)
 
 
 async def test_what_is_older_than_tls_1_2_is_refused(tls: Tls) -> None:
-    old = tls.context(newest=ssl.TLSVersion.TLSv1_1)
+    old = tls.context()
     old.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
 
     with pytest.raises((ssl.SSLError, ConnectionError)):
         await asyncio.open_connection("localhost", tls.port, ssl=old)
