@@ -10,10 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from store.breaker import Breaker
 from store.settings import Settings
 
 _TIMEOUT = 1.0
@@ -52,14 +51,14 @@ class Unknown(Exception):
 
 @asynccontextmanager
 async def open_redis(settings: Settings) -> AsyncIterator["Redis"]:
-    """A client whose every call is bounded by about 1 s; Redis need not be there yet."""
+    """A client whose every call is bounded by about 1 s; Redis need not be there yet. While it hangs most calls fail at once."""
     pool = BlockingConnectionPool.from_url(
         settings.redis_url,
         max_connections=32,
         timeout=_TIMEOUT,
         socket_timeout=_TIMEOUT,
         socket_connect_timeout=_TIMEOUT,
-        retry=Retry(NoBackoff(), 1),  # a connection that died while idle is replaced at once
+        retry=Breaker(),
     )
     client = Redis(connection_pool=pool)
     try:

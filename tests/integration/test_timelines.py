@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from local.process import Process
+from store import breaker
 from store.sessions import Sessions
 from store.timelines import FEED_LENGTH, Timelines, Unknown, Wrote, feed_member, open_redis
 from tests.integration.conftest import settings_of
@@ -104,3 +105,29 @@ async def test_with_redis_gone_nobody_waits_long_and_nobody_is_told_a_lie(names:
                 await Timelines(gone).feed(UID)
             with pytest.raises(Unknown):
                 await Wrote(gone).last(UID)
+
+
+async def test_while_redis_hangs_one_waits_for_it_and_the_others_go_on_at_once(
+    client: "Redis", redis: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrote = Wrote(client)
+    await wrote.mark(UID, "a place")
+    monkeypatch.setattr(breaker, "_REST", 60.0)
+    redis.freeze()
+    try:
+        with pytest.raises(Unknown, match="Timeout"):
+            await wrote.last(UID)
+        for _ in range(20):
+            with pytest.raises(Unknown, match="ConnectionError"):
+                await wrote.last(UID + 1)
+        monkeypatch.setattr(client.connection_pool.connection_kwargs["retry"], "_try_at", 0.0)
+        with pytest.raises(Unknown, match="Timeout"):
+            await wrote.last(UID)
+    finally:
+        redis.thaw()
+    with pytest.raises(Unknown, match="ConnectionError"):
+        await wrote.last(UID)
+    monkeypatch.setattr(client.connection_pool.connection_kwargs["retry"], "_try_at", 0.0)
+
+    assert await wrote.last(UID) == "a place"
+    assert await wrote.last(UID + 1) is None
