@@ -49,7 +49,7 @@ class Crowd:
     async def acting(self) -> AsyncIterator[None]:
         """Everybody acts, from a new leaf on, until the end of the block and what they have begun is answered."""
         self.tally.answers.clear()
-        self.tally.slowest = self.tally.last_refused = 0.0
+        self.tally.slowest, self.tally.last_refused, self.tally.stale = 0.0, 0.0, 0
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
         for member in self.members:
             member.turn_over(now)

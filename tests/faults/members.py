@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -20,7 +21,7 @@ _REFUSALS = {502, 503, 504}
 
 @dataclass(eq=False, slots=True)
 class Deed:
-    """Something done, for others to see. Until it is answered nobody knows whether it was done. Times are monotonic."""
+    """Something that others are to see. Until it is answered nobody knows whether it was done. Times are monotonic."""
 
     key: Key
     began: float
@@ -34,9 +35,10 @@ class Tally:
     answers: Counter[str] = field(default_factory=Counter)  # "write 201", "read 503", "write cut"
     slowest: float = 0.0
     last_refused: float = 0.0  # monotonic seconds
+    stale: int = 0  # answers that did not have what the asker had written before
 
     def __str__(self) -> str:
-        return f"{dict(sorted(self.answers.items()))}, the slowest in {self.slowest:.1f} s"
+        return f"{dict(sorted(self.answers.items()))}, {self.stale} stale, the slowest in {self.slowest:.1f} s"
 
     def refused(self, kind: str) -> int:
         """How many writes, or reads, were not done."""
@@ -70,7 +72,7 @@ class Member:
         self.deeds, self._posts, self._back, self.began = [], [], set(), now
 
     async def act(self) -> None:
-        """Does one thing, until it is answered for sure; a post that was refused may have been made and stays unanswered."""
+        """Does one thing, again and again until it is done for sure: a post is sent again with the same Idempotency-Key."""
         what: Sequence[Callable[[], Awaitable[None]]] = (self._post, self._take_back, self._look)
         if random.random() < self.fickleness:
             await self._change_mind()
@@ -147,11 +149,8 @@ class Member:
         text = f"{self.person.username} {self._number}"
         deed = Deed(("post", text), time.monotonic())
         self.deeds.append(deed)
-        answer = await self._once("POST", "/v1/posts", json={"text": text})
-        if answer is None:
-            await asyncio.sleep(_AGAIN)
-            return
-        assert answer.status_code == 201, answer.text
+        key = {"Idempotency-Key": f'"{uuid4()}"'}
+        answer = await self._until(("POST", "/v1/posts"), 201, json={"text": text}, headers=key)
         deed.answered = time.monotonic()
         self._posts.append((answer.json()["id"], text))
 
@@ -171,6 +170,10 @@ class Member:
             await (self.unfollow(other) if other.id in self.since else self.follow(other))
 
     async def _look(self) -> None:
+        """Reads the feed, and whom they follow, which is what they have said themselves a moment ago."""
+        friends = await self._once("GET", "/v1/friends")
+        if friends is not None and {friend["id"] for friend in friends.json()["items"]} != self.since.keys():
+            self.tally.stale += 1
         answer = await self._once("GET", "/v1/feed", params={"limit": 20})
         if answer is not None:
             ids = [item["id"] for item in answer.json()["items"]]
