@@ -1,4 +1,7 @@
-"""`python -m bench delay|resume|replay`: against a running system, by default the one of `make up`. `tokens` has its own edge."""
+"""`python -m bench delay|resume|replay`: against a running system, by default the one of `make up`. `tokens` has its own edge.
+
+`peers`, `compare`, `soak` and `tables` have servers of their own (docs/performance.md).
+"""
 
 import argparse
 from pathlib import Path
@@ -6,6 +9,7 @@ from pathlib import Path
 import uvloop
 
 from bench import delay, replay, resume, tokens
+from bench.compare.arguments import add_compare
 
 
 def main() -> None:
@@ -33,7 +37,11 @@ def main() -> None:
     four = commands.add_parser("tokens", help="what HAProxy pays to check a token, seen for the first time and again")
     four.add_argument("--connections", type=int, default=5000)
     four.add_argument("--threads", type=int, default=1)
+    add_compare(commands)
     given = parser.parse_args()
+    if "run" in given:
+        given.run(given)
+        return
     if given.command == "tokens":
         uvloop.run(tokens.run(given.connections, given.threads))
         return

@@ -1,0 +1,46 @@
+"""The command line of the comparison."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from bench.compare.catalogue import PEERS
+from bench.compare.command import Plan, compare
+from bench.compare.install import install
+from bench.compare.report import PAGE, report
+from bench.compare.results import FILE
+from bench.compare.scenario import SCENARIOS
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_compare(commands: "Commands") -> None:
+    """Adds `compare`, `peers` and `tables`; each sets `run`, which takes what was given."""
+    peers = commands.add_parser("peers", help="get the servers to compare with")
+    peers.set_defaults(run=lambda _: install())
+    one = commands.add_parser("compare", help="our node and other servers, in turns")
+    one.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="SERVER", help=", ".join(PEERS))
+    one.add_argument(
+        "--scenarios",
+        nargs="+",
+        choices=SCENARIOS,
+        default=["broadcast-2000"],
+        metavar="SCENARIO",
+        help=", ".join(SCENARIOS),
+    )
+    one.add_argument("--alone", action="store_true", help="with no HAProxy before them")
+    one.add_argument("--rounds", type=int, default=1)
+    one.add_argument("--results", type=Path, default=FILE)
+    one.set_defaults(run=_compare)
+    two = commands.add_parser("tables", help="what `compare` has measured")
+    two.add_argument("--results", type=Path, default=FILE)
+    two.add_argument("--write", action="store_true", help=f"into {PAGE}, with pictures beside it")
+    two.set_defaults(run=lambda given: report(given.results, PAGE if given.write else None))
+
+
+def _compare(given: argparse.Namespace) -> None:
+    plan = Plan(tuple(given.peers), tuple(given.scenarios), (not given.alone,), given.rounds, given.results.absolute())
+    uvloop.run(compare(plan))

@@ -1,0 +1,43 @@
+"""`python -m bench tables`: prints what was measured; with --write, puts it into docs/performance.md with its pictures."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.compare import plots
+from bench.compare.figures import Figures
+from bench.compare.results import Row, rows
+from bench.compare.tables import tables
+from bench.compare.targets import told
+
+PAGE = Path("docs/performance.md")
+_BEGIN, _END = "<!-- measured: begin (written by `python -m bench tables --write`) -->", "<!-- measured: end -->"
+
+
+def report(results: Path, page: Path | None) -> None:
+    """Prints the tables; with `page`, replaces what stands there between the two marks, and draws the plots beside it."""
+    measured = list(rows(results))
+    if not measured:
+        raise SystemExit(f"nothing was measured yet: no {results}; `python -m bench compare` measures")
+    figures = Figures.of(measured)
+    lines = [*_about(measured, figures), "", "### Targets", "", *told(figures), *tables(figures), ""]
+    if page is None:
+        print("\n".join(lines))
+        return
+    text = page.read_text()
+    before, begin, rest = text.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise SystemExit(f"{page} has no place for the figures: two lines, {_BEGIN} and {_END}")
+    pictures = [line for picture in plots.write(figures, page.parent) for line in (picture, "")]
+    page.write_text("\n".join([f"{before}{_BEGIN}", *lines[:2], *pictures, *lines[2:], f"{_END}{after}"]))
+    print(f"{page} and its pictures are written from {results}")
+
+
+def _about(measured: list[Row], figures: Figures) -> Iterator[str]:
+    days = sorted({str(row["at"])[:16].replace("T", " ") for row in measured})
+    machines = ", ".join(sorted({str(row["machine"]) for row in measured}))
+    versions = sorted({str(row["versions"]) for row in measured if row.get("versions")})
+    yield (
+        f"Measured from {days[0]} to {days[-1]} UTC, {figures.rounds()} rounds, interleaved, on {machines}. "
+        f"{'; '.join(versions)}. Medians, with the least and the greatest in brackets."
+    )

@@ -1,0 +1,1 @@
+"""Run by another Python (see install.py): nothing here is imported by the bench."""
