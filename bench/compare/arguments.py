@@ -12,6 +12,9 @@ from bench.compare.install import install
 from bench.compare.report import PAGE, report
 from bench.compare.results import FILE
 from bench.compare.scenario import SCENARIOS
+from bench.compare.soak import FILE as SOAK
+from bench.compare.soak import Plan as SoakPlan
+from bench.compare.soak import soak
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -35,6 +38,12 @@ def add_compare(commands: "Commands") -> None:
     one.add_argument("--rounds", type=int, default=1)
     one.add_argument("--results", type=Path, default=FILE)
     one.set_defaults(run=_compare)
+    three = commands.add_parser("soak", help="many streams under load for minutes")
+    three.add_argument("--server", choices=PEERS, default="wire", metavar="SERVER", help=", ".join(PEERS))
+    three.add_argument("--streams", type=int, default=9000)
+    three.add_argument("--minutes", type=float, default=10)
+    three.add_argument("--results", type=Path, default=SOAK)
+    three.set_defaults(run=_soak)
     two = commands.add_parser("tables", help="what `compare` has measured")
     two.add_argument("--results", type=Path, default=FILE)
     two.add_argument("--write", action="store_true", help=f"into {PAGE}, with pictures beside it")
@@ -44,3 +53,7 @@ def add_compare(commands: "Commands") -> None:
 def _compare(given: argparse.Namespace) -> None:
     plan = Plan(tuple(given.peers), tuple(given.scenarios), (not given.alone,), given.rounds, given.results.absolute())
     uvloop.run(compare(plan))
+
+
+def _soak(given: argparse.Namespace) -> None:
+    uvloop.run(soak(SoakPlan(given.server, given.streams, given.minutes, given.results.absolute())))

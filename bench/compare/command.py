@@ -10,6 +10,7 @@ from bench.compare.peer import Missing, Peer
 from bench.compare.results import Row, keep, machine
 from bench.compare.run import run
 from bench.compare.scenario import SCENARIOS, Scenario
+from bench.compare.versions import versions
 
 _WITHIN = 280.0  # seconds for one run
 
@@ -27,7 +28,7 @@ class Plan:
 
 async def compare(plan: Plan) -> None:
     """Interleaved: each round has every scenario, each scenario every server in turn."""
-    print(machine())
+    print(f"{machine()}; {versions()}")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it is asked before Kafka is up
     for round in range(plan.rounds):
         for name in plan.scenarios:
@@ -39,7 +40,8 @@ async def compare(plan: Plan) -> None:
 
 
 async def _one(plan: Plan, kind: type[Peer], scenario: Scenario, round: int, *, behind: bool) -> None:
-    what = {"peer": kind.name, "scenario": scenario.name, "behind": behind, "round": round, "machine": machine()}
+    what: Row = {"peer": kind.name, "scenario": scenario.name, "behind": behind, "round": round, "machine": machine()}
+    what |= {"versions": versions()}
     print(f"{scenario.name}, {kind.name}, {'behind HAProxy' if behind else 'alone'}", flush=True)
 
     def say(row: Row) -> None:

@@ -48,7 +48,7 @@ class Store:
     async def progress(self) -> None:
         return None
 
-    async def is_ended(self, _: str) -> bool:
+    async def is_ended(self, *_: Any) -> bool:
         return False
 
 

@@ -11,7 +11,7 @@ from local.install_sid import unpack_beside
 from local.install_steps import InstallError, one_at_a_time, run, step
 from local.place import Place
 
-_STARLETTE = ("sse-starlette==3.0.2", "starlette==0.48.0", "uvicorn==0.37.0", "uvloop==0.21.0", "httptools==0.6.4")
+STARLETTE = ("sse-starlette==3.0.2", "starlette==0.48.0", "uvicorn==0.37.0", "uvloop==0.21.0", "httptools==0.6.4")
 _INSTALL_WITHIN = 300
 
 
@@ -59,10 +59,10 @@ def starlette() -> Path:
     with one_at_a_time(software, "sse-starlette"):
         if not (kept / "ready").exists():
             try:
-                with step("sse-starlette", f"{_STARLETTE[0]} on {_STARLETTE[2]} from PyPI"):
+                with step("sse-starlette", f"{STARLETTE[0]} on {STARLETTE[2]} from PyPI"):
                     shutil.rmtree(kept, ignore_errors=True)
                     run((sys.executable, "-m", "venv", str(kept)), within=_INSTALL_WITHIN)
-                    run((str(kept / "bin/pip"), "install", "-q", *_STARLETTE), within=_INSTALL_WITHIN)
+                    run((str(kept / "bin/pip"), "install", "-q", *STARLETTE), within=_INSTALL_WITHIN)
                     (kept / "ready").touch()
             except InstallError as error:
                 raise Missing(str(error)) from error

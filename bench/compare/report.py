@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.compare import plots
+from bench.compare import plots, soak
 from bench.compare.figures import Figures
 from bench.compare.results import Row, rows
 from bench.compare.tables import tables
@@ -19,7 +19,17 @@ def report(results: Path, page: Path | None) -> None:
     if not measured:
         raise SystemExit(f"nothing was measured yet: no {results}; `python -m bench compare` measures")
     figures = Figures.of(measured)
-    lines = [*_about(measured, figures), "", "### Targets", "", *told(figures), *tables(figures), ""]
+    lines = [
+        *_about(measured, figures),
+        "",
+        "### Targets",
+        "",
+        *told(figures),
+        *tables(figures),
+        "",
+        *_soaked(results),
+        "",
+    ]
     if page is None:
         print("\n".join(lines))
         return
@@ -31,6 +41,12 @@ def report(results: Path, page: Path | None) -> None:
     pictures = [line for picture in plots.write(figures, page.parent) for line in (picture, "")]
     page.write_text("\n".join([f"{before}{_BEGIN}", *lines[:2], *pictures, *lines[2:], f"{_END}{after}"]))
     print(f"{page} and its pictures are written from {results}")
+
+
+def _soaked(results: Path) -> Iterator[str]:
+    lines = list(soak.told(results.parent / soak.FILE.name))
+    if lines:
+        yield from ("### Soak", "", *lines)
 
 
 def _about(measured: list[Row], figures: Figures) -> Iterator[str]:

@@ -4,8 +4,8 @@ import asyncio
 import shutil
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -84,10 +84,10 @@ class Run:
 
     async def connect(self) -> None:
         """Opens all streams; what that costs, and what an idle one holds."""
-        memory, cpu = self._memory(), self._cpu()
+        memory, cpu = self.memory(), self._cpu()
         told = await self.load.open(self.peer.at_once)
         await asyncio.sleep(_SETTLES)
-        after, used, live = self._memory(), self._cpu(), max(1, told["live"])
+        after, used, live = self.memory(), self._cpu(), max(1, told["live"])
         row: Row = {"phase": "connect", **_figures(told)}
         row |= {"server_us": (used[0] - cpu[0]) / live * 1e6, "edge_us": (used[1] - cpu[1]) / live * 1e6}
         row |= {"server_bytes": (after[0] - memory[0]) / live, "edge_bytes": (after[1] - memory[1]) / live}
@@ -131,14 +131,16 @@ class Run:
     def _cpu(self) -> tuple[float, float]:
         return meter.cpu(self.peer.pids), meter.cpu(self.edge_pids)
 
-    def _memory(self) -> tuple[int, int]:
+    def memory(self) -> tuple[int, int]:
+        """Bytes that the server and HAProxy hold now."""
         return meter.resident(self.peer.pids), meter.resident(self.edge_pids)
 
 
-async def run(
+@asynccontextmanager
+async def prepared(
     kind: type[Peer], scenario: Scenario, directory: Path, say: Callable[[Row], None], *, behind: bool
-) -> None:
-    """Starts the server, has it do the scenario, and ends it. `directory` is emptied. Raises Missing, RuntimeError."""
+) -> AsyncIterator[Run]:
+    """A server, HAProxy if wanted, and the client; no stream is open yet. `directory` is emptied. Raises Missing, RuntimeError."""
     _empty(directory)
     async with AsyncExitStack() as stack:
         peer = await stack.enter_async_context(kind(scenario, directory))
@@ -148,11 +150,25 @@ async def run(
             pids = [child.pid]
         heads = peer.heads(behind=behind)
         client = await stack.enter_async_context(load.running(directory, scenario, port, peer.way, heads))
-        one = Run(scenario, peer, client, pids, say)
+        yield Run(scenario, peer, client, pids, say)
+
+
+async def run(
+    kind: type[Peer], scenario: Scenario, directory: Path, say: Callable[[Row], None], *, behind: bool
+) -> None:
+    """Has the server do all of the scenario. The same rules as for `prepared`."""
+    async with prepared(kind, scenario, directory, say, behind=behind) as one:
         await one.connect()
-        work = {"steady": lambda: one.phase("steady", one.steady), "bursts": lambda: one.phase("bursts", one.bursts)}
         for phase in scenario.phases:
-            await {**work, "stall": one.stall, "storm": one.storm}[phase]()
+            match phase:
+                case "steady":
+                    await one.phase(phase, one.steady)
+                case "bursts":
+                    await one.phase(phase, one.bursts)
+                case "stall":
+                    await one.stall()
+                case "storm":
+                    await one.storm()
 
 
 def _empty(directory: Path) -> None:
