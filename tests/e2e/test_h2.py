@@ -7,9 +7,6 @@ import pytest
 from playwright.async_api import Browser
 
 from local.system import System
-from tests.e2e.test_page import browser
-
-__all__ = ["browser"]
 
 _STREAMS = 20
 # What a page of ours could do: two people, twenty EventSources of the one by cookie, a WebSocket of the other.
