@@ -1,4 +1,4 @@
-"""`python -m bench delay|resume|replay`: against a running system, by default the one of `make up`. `tokens` has its own edge.
+"""`python -m bench delay|resume|replay`: against a running system, by default the one of `make up`. `tokens` and `writes` have their own.
 
 `peers`, `compare`, `soak` and `tables` have servers of their own (docs/performance.md).
 """
@@ -10,6 +10,7 @@ import uvloop
 
 from bench import delay, replay, resume, tokens
 from bench.compare.arguments import add_compare
+from bench.writes import add_writes
 
 
 def main() -> None:
@@ -37,6 +38,7 @@ def main() -> None:
     four = commands.add_parser("tokens", help="what HAProxy pays to check a token, seen for the first time and again")
     four.add_argument("--connections", type=int, default=5000)
     four.add_argument("--threads", type=int, default=1)
+    add_writes(commands)
     add_compare(commands)
     given = parser.parse_args()
     if "run" in given:
