@@ -2,16 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from api.database import Database
+from api.database import Database, commit
 from api.errors import ApiError
 from api.outbox import Outbox
-from api.pool import FAILURES
-from api.rows import execute, fetch_one
+from api.rows import execute, fetch_with
 from store.events import Event, EventType, Person, encode, new_event
 
 _COMMIT_SECONDS = 3.0
@@ -48,8 +47,8 @@ class Actions:
         The user's row is locked first, so that the actions of one user follow each other on however many processes: the ids of
         their outbox rows are in the order of their commits, and `now` is read after the one before has committed.
         """
-        async with self._database.transaction() as conn:
-            actor = await select_person_for_update(conn, uid)
+        async with self._database.transaction(begin=False) as conn:
+            actor = await begin_by(conn, uid)
             if actor is None:
                 raise ApiError(401, "token-invalid", "the token's user is no more")
             action = Action(conn, actor, _now())
@@ -78,13 +77,12 @@ class Actions:
     async def _commit(self, action: Action) -> None:
         try:
             async with asyncio.timeout(_COMMIT_SECONDS):
-                await action.conn.commit()
+                gtid = await commit(action.conn)
         finally:
             # If it is unknown whether it was committed, the outbox finds out.
             self._outbox.wake(action.told)
-        with suppress(*FAILURES):  # it is committed, and nothing after that can make the answer another
-            async with asyncio.timeout(_COMMIT_SECONDS):
-                await self._database.wrote(action.conn, action.actor.id)
+        if gtid:
+            await self._database.wrote(action.actor.id, gtid)
         for then in action.afterwards:
             await then()
 
@@ -95,10 +93,10 @@ def _now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
-async def select_person_for_update(conn: Any, uid: int) -> Person | None:
-    """The user, locked until the end of the transaction."""
-    row = await fetch_one(conn, "SELECT id, username FROM users WHERE id = %s FOR UPDATE", uid)
-    return Person(*row) if row else None
+async def begin_by(conn: Any, uid: int) -> Person | None:
+    """Begins a transaction in which the user is locked."""
+    rows = await fetch_with(conn, "BEGIN", "SELECT id, username FROM users WHERE id = %s FOR UPDATE", uid)
+    return Person(*rows[0]) if rows else None
 
 
 async def insert_outbox(conn: Any, event: Event, sid: str | None, now: datetime) -> int:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from api.meters import READS
-from api.pool import DatabaseUnavailable, Pool
+from api.pool import FAILURES, DatabaseUnavailable, Pool
 from api.rows import fetch_one
 from api.settings import ApiSettings
 from store.timelines import Unknown, Wrote
@@ -47,21 +47,24 @@ class Database:
         await self.primary.__aexit__(kind, error, at)
 
     @asynccontextmanager
-    async def transaction(self, seconds: float = _WRITE_SECONDS) -> AsyncIterator[Any]:
-        """A connection to the primary with a transaction open. Who leaves it without a commit has changed nothing."""
+    async def transaction(self, seconds: float = _WRITE_SECONDS, *, begin: bool = True) -> AsyncIterator[Any]:
+        """A connection to the primary with a transaction open. Who leaves it without a commit has changed nothing.
+
+        Without `begin` the first statement must be one that begins it: that saves a round trip.
+        """
         async with self.primary.connection(seconds) as conn:
-            await conn.begin()
             try:
+                if begin:
+                    await conn.begin()
                 yield conn
             finally:
                 if not conn.closed and conn.get_transaction_status():
                     await conn.rollback()
 
-    async def wrote(self, conn: Any, uid: int) -> None:
-        """Notes where the user's last commit, made on this connection, is in the log, for their next reads."""
-        if gtid := await select_last_gtid(conn):
-            with suppress(Unknown):
-                await self._wrote.mark(uid, gtid)
+    async def wrote(self, uid: int, gtid: str) -> None:
+        """Notes where the user's last commit is in the log, for their next reads."""
+        with suppress(Unknown):
+            await self._wrote.mark(uid, gtid)
 
     async def read(self, uid: int, query: Query[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What the query finds, with everything in it that `uid` has written: on the replica, or else on the primary.
@@ -113,13 +116,18 @@ def is_mariadb(conn: Any) -> bool:
     return "mariadb" in conn.get_server_info().lower()
 
 
-async def select_last_gtid(conn: Any) -> str:
-    """Something that contains this connection's last commit; empty when the server keeps no GTIDs."""
-    return (
-        str(((await fetch_one(conn, "SELECT @@last_gtid")) or [""])[0])
-        if is_mariadb(conn)
-        else await select_place(conn)
-    )
+async def commit(conn: Any) -> str:
+    """Commits. Returns GTIDs that contain it, learned in the same round trip; none if the server keeps none, or went right after.
+
+    Only a commit that failed, or may have, is an error.
+    """
+    cursor = await conn.cursor()
+    await cursor.execute(f"COMMIT; SELECT {'@@last_gtid' if is_mariadb(conn) else '@@GLOBAL.gtid_executed'}")
+    with suppress(*FAILURES):
+        await cursor.nextset()
+        row = await cursor.fetchone()
+        return str(row[0]) if row else ""
+    return ""
 
 
 async def select_place(conn: Any) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from api.rows import execute, fetch_all, fetch_one, marks
+from api.rows import fetch_all, fetch_one, fetch_with, marks
 
 _COUNTED_UP_TO = 100_000
 
@@ -40,19 +40,19 @@ def in_order(locked: Iterable[Row], present: Iterable[tuple[int, int]]) -> list[
 
 
 # Both lock by primary key alone and in its order, so that two processes never wait for each other.
-async def select_rows_for_update(conn: Any, ids: Sequence[int]) -> list[Row]:
-    """Those of the rows that nobody else holds, locked, by id."""
+async def begin_with_rows(conn: Any, ids: Sequence[int]) -> list[Row]:
+    """Begins a transaction with those of the rows locked that nobody else holds. By id."""
     return await _select_locked(conn, f"WHERE id IN {marks(ids)}", *ids)
 
 
-async def select_oldest_for_update(conn: Any, limit: int) -> list[Row]:
-    """The oldest rows that nobody else holds, locked, by id."""
+async def begin_with_oldest(conn: Any, limit: int) -> list[Row]:
+    """Begins a transaction with the oldest rows locked that nobody else holds. By id."""
     return await _select_locked(conn, "ORDER BY id LIMIT %s", limit)
 
 
 async def _select_locked(conn: Any, which: str, *values: object) -> list[Row]:
     sql = f"SELECT id, actor, event_id, type, sid, body, created_at FROM outbox {which} FOR UPDATE SKIP LOCKED"  # noqa: S608
-    return sorted((Row(*row) for row in await fetch_all(conn, sql, *values)), key=lambda row: row.id)
+    return sorted((Row(*row) for row in await fetch_with(conn, "BEGIN", sql, *values)), key=lambda row: row.id)
 
 
 async def select_ids(conn: Any, actors: Collection[int], up_to: int) -> list[tuple[int, int]]:
@@ -82,6 +82,8 @@ async def select_waiting(conn: Any) -> tuple[int, datetime | None]:
     return (count[0] if count else 0), oldest[0]
 
 
-async def delete_rows(conn: Any, ids: Sequence[int]) -> None:
-    """Takes rows out that Kafka has acknowledged."""
-    await execute(conn, f"DELETE FROM outbox WHERE id IN {marks(ids)}", *ids)  # noqa: S608
+async def delete_and_commit(conn: Any, ids: Sequence[int]) -> None:
+    """Takes rows out that Kafka has acknowledged, and ends the transaction."""
+    async with conn.cursor() as cursor:
+        await cursor.execute(f"DELETE FROM outbox WHERE id IN {marks(ids)}; COMMIT", ids)  # noqa: S608
+        await cursor.nextset()

@@ -1,4 +1,4 @@
-"""The three ways of running a statement. Values always go as parameters, never into the text.
+"""The ways of running a statement. Values always go as parameters, never into the text.
 
 Bytes can't be values: this aiomysql cannot escape them with a PyMySQL of 1.2 or later.
 """
@@ -19,6 +19,14 @@ async def fetch_all(conn: Any, sql: str, *values: object) -> list[tuple[Any, ...
     """Every row."""
     async with conn.cursor() as cursor:
         await cursor.execute(sql, values)
+        return list(await cursor.fetchall())
+
+
+async def fetch_with(conn: Any, before: str, sql: str, *values: object) -> list[tuple[Any, ...]]:
+    """Every row, after another statement without values, both in one round trip."""
+    async with conn.cursor() as cursor:
+        await cursor.execute(f"{before}; {sql}", values)
+        await cursor.nextset()
         return list(await cursor.fetchall())
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from api import outbox
-from api.outbox_rows import select_ids, select_oldest_for_update
+from api.outbox_rows import begin_with_oldest, select_ids
 from api.settings import ApiSettings
 from store.events import Record
 from store.process import cancel
@@ -104,8 +104,7 @@ async def test_a_row_that_somebody_locks_in_passing_is_told_at_once_all_the_same
     async with running_api(settings, outbox=False) as api:  # nothing is swept here
         person = await api.person()
         async with api.parts.database.primary.connection(5) as conn:
-            await conn.begin()
-            assert await select_oldest_for_update(conn, 500)
+            assert await begin_with_oldest(conn, 500)
             telling = asyncio.create_task(api.parts.outbox.run())
             await asyncio.sleep(0.05)
             assert texts(api.publisher.log, person.id) == []

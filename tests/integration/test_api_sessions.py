@@ -4,7 +4,6 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import jwt
@@ -60,10 +59,10 @@ async def test_a_client_that_leaves_during_the_commit_of_its_sign_out_is_signed_
     committing = asyncio.Event()
     wrote = api.parts.database.wrote
 
-    async def slowly(conn: Any, uid: int) -> None:
+    async def slowly(uid: int, gtid: str) -> None:
         committing.set()
         await asyncio.sleep(0.2)
-        await wrote(conn, uid)
+        await wrote(uid, gtid)
 
     monkeypatch.setattr(api.parts.database, "wrote", slowly)
     headers = {**api.headers, "Authorization": f"Bearer {person.token}"}
