@@ -1,6 +1,6 @@
-"""`python -m bench delay|resume|replay`: against a running system, by default the one of `make up`. `tokens` and `writes` have their own.
+"""`python -m bench delay|resume|replay`: against a running system, by default the one of `make up`.
 
-`peers`, `compare`, `soak` and `tables` have servers of their own (docs/performance.md).
+`tokens`, `writes`, `peers`, `compare`, `soak` and `tables` have servers of their own (docs/performance.md).
 """
 
 import argparse

@@ -64,7 +64,9 @@ def add_writes(commands: Any) -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rate", type=float, default=50, help="posts per second while the way to Kafka is measured")
     parser.add_argument("--left", type=int, default=2000, help="events that a crash has left to the sweep")
-    parser.add_argument("--whole", action="store_true", help="with storekeeper and stream nodes, which share the machine")
+    parser.add_argument(
+        "--whole", action="store_true", help="with storekeeper and stream nodes, which share the machine"
+    )
     parser.add_argument("--keyed", action="store_true", help="each post with an Idempotency-Key")
     parser.set_defaults(run=_run_given)
 
