@@ -11,7 +11,7 @@ from bench.compare.command import Plan, compare
 from bench.compare.install import install
 from bench.compare.report import PAGE, report
 from bench.compare.results import FILE
-from bench.compare.scenario import SCENARIOS
+from bench.compare.scenario import SCENARIOS, Position
 from bench.compare.soak import FILE as SOAK
 from bench.compare.soak import Plan as SoakPlan
 from bench.compare.soak import soak
@@ -34,7 +34,9 @@ def add_compare(commands: "Commands") -> None:
         metavar="SCENARIO",
         help=", ".join(SCENARIOS),
     )
-    one.add_argument("--alone", action="store_true", help="with no HAProxy before them")
+    how = one.add_mutually_exclusive_group()
+    how.add_argument("--alone", action="store_true", help="with no HAProxy before them")
+    how.add_argument("--edge", action="store_true", help="behind the project's own HAProxy, with tokens: our node only")
     one.add_argument("--rounds", type=int, default=1)
     one.add_argument("--results", type=Path, default=FILE)
     one.set_defaults(run=_compare)
@@ -51,7 +53,8 @@ def add_compare(commands: "Commands") -> None:
 
 
 def _compare(given: argparse.Namespace) -> None:
-    plan = Plan(tuple(given.peers), tuple(given.scenarios), (not given.alone,), given.rounds, given.results.absolute())
+    position = Position.ALONE if given.alone else Position.EDGE if given.edge else Position.BARE
+    plan = Plan(tuple(given.peers), tuple(given.scenarios), (position,), given.rounds, given.results.absolute())
     uvloop.run(compare(plan))
 
 

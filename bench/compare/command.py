@@ -9,7 +9,7 @@ from bench.compare.catalogue import PEERS
 from bench.compare.peer import Missing, Peer
 from bench.compare.results import Row, keep, machine
 from bench.compare.run import run
-from bench.compare.scenario import SCENARIOS, Scenario
+from bench.compare.scenario import SCENARIOS, Position, Scenario
 from bench.compare.versions import versions
 
 _WITHIN = 280.0  # seconds for one run
@@ -17,11 +17,11 @@ _WITHIN = 280.0  # seconds for one run
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`behind` are the positions that are measured: True behind HAProxy, False alone."""
+    """What is measured, how often, and where the results go."""
 
     peers: tuple[str, ...]
     scenarios: tuple[str, ...]
-    behind: tuple[bool, ...]
+    positions: tuple[Position, ...]
     rounds: int
     results: Path
 
@@ -32,17 +32,23 @@ async def compare(plan: Plan) -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it is asked before Kafka is up
     for round in range(plan.rounds):
         for name in plan.scenarios:
-            for behind in plan.behind:
+            for position in plan.positions:
                 for peer in plan.peers:
                     kind = PEERS[peer]
-                    if behind or not kind.only_behind:
-                        await _one(plan, kind, SCENARIOS[name], round, behind=behind)
+                    if position in kind.positions:
+                        await _one(plan, kind, SCENARIOS[name], round, position)
 
 
-async def _one(plan: Plan, kind: type[Peer], scenario: Scenario, round: int, *, behind: bool) -> None:
-    what: Row = {"peer": kind.name, "scenario": scenario.name, "behind": behind, "round": round, "machine": machine()}
+async def _one(plan: Plan, kind: type[Peer], scenario: Scenario, round: int, position: Position) -> None:
+    what: Row = {
+        "peer": kind.name,
+        "scenario": scenario.name,
+        "position": position,
+        "round": round,
+        "machine": machine(),
+    }
     what |= {"versions": versions()}
-    print(f"{scenario.name}, {kind.name}, {'behind HAProxy' if behind else 'alone'}", flush=True)
+    print(f"{scenario.name}, {kind.name}, {position}", flush=True)
 
     def say(row: Row) -> None:
         keep(plan.results, {**what, **row})
@@ -50,7 +56,7 @@ async def _one(plan: Plan, kind: type[Peer], scenario: Scenario, round: int, *, 
 
     try:
         async with asyncio.timeout(_WITHIN):
-            await run(kind, scenario, plan.results.parent / "run", say, behind=behind)
+            await run(kind, scenario, plan.results.parent / "run", say, position)
     except Missing as error:
         say({"phase": "missing", "why": str(error)})
     except (RuntimeError, TimeoutError, OSError, EOFError) as error:

@@ -1,13 +1,14 @@
-"""HAProxy before each server: the same bare configuration for all, one thread, no tokens, no Lua."""
+"""HAProxy before a server: a bare configuration that is the same for all, one thread, no tokens; or the project's own."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bench.compare.peer import listening
+from bench.compare.peer import Peer, listening
+from bench.compare.scenario import Position
 from local.child import Child, end, spawn
 from local.install_edge import ensure_haproxy
-from local.place import Place
+from local.place import PROJECT, Place
 from local.ports import free_port
 from local.spec import Spec, nothing_to_do
 
@@ -47,17 +48,31 @@ def haproxy() -> Path:
 
 
 @asynccontextmanager
-async def edge(server: int, directory: Path, *, h2: bool) -> AsyncIterator[tuple[int, Child]]:
+async def edge(peer: Peer, position: Position) -> AsyncIterator[tuple[int, Child]]:
     """Its port and its process."""
-    port, log = free_port(), directory / "haproxy.log"
-    config = directory / "haproxy.cfg"
-    config.write_text(
-        _CONFIG.format(port=port, server=server, secret=SECRET, h2=" proto h2 pool-max-conn -1" if h2 else "")
-    )
-    spec = Spec("haproxy", (str(haproxy()), "-db", "-f", str(config)), nothing_to_do)
+    port, log, config = free_port(), peer.directory / "haproxy.log", peer.directory / "haproxy.cfg"
+    environment = {}
+    if position is Position.EDGE:
+        config, environment = PROJECT / "haproxy" / "haproxy.cfg", {**peer.edge_environment(), **_private(port)}
+    else:
+        h2 = " proto h2 pool-max-conn -1" if peer.h2 else ""
+        config.write_text(_CONFIG.format(port=port, server=peer.port, secret=SECRET, h2=h2))
+    command = (str(haproxy()), "-db", "-f", str(config))
+    spec = Spec("haproxy", command, nothing_to_do, environment=environment, cwd=str(PROJECT))
     child = await spawn(spec, log)
     try:
         await listening(child, port, log)
         yield port, child
     finally:
         await end(child, spec.stop_signal, 5)
+
+
+def _private(port: int) -> dict[str, str]:
+    """What makes the project's own HAProxy one of this run: its ports, one thread, and no limit for one address."""
+    return {
+        "EDGE_BIND": f"127.0.0.1:{port}",
+        "STATS_BIND": f"127.0.0.1:{free_port()}",
+        "EDGE_THREADS": "1",
+        "EDGE_SECRET": SECRET,
+        "LIMIT_CONNECTIONS": "1000000",
+    }

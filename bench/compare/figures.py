@@ -28,41 +28,41 @@ class Figure:
 class Figures:
     """All rounds of all runs."""
 
-    _rows: defaultdict[tuple[str, bool, str, str], list[Row]] = field(default_factory=lambda: defaultdict(list))
-    _names: dict[tuple[str, bool], dict[str, None]] = field(default_factory=dict)
+    _rows: defaultdict[tuple[str, str, str, str], list[Row]] = field(default_factory=lambda: defaultdict(list))
+    _names: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> "Figures":
         made = cls()
         for row in rows:
-            where = (row["scenario"], row["behind"])
+            where = (row["scenario"], row["position"])
             made._names.setdefault(where, {})[row["peer"]] = None
             made._rows[(*where, row["peer"], row["phase"])].append(row)
         return made
 
-    def places(self) -> Iterator[tuple[str, bool]]:
+    def places(self) -> Iterator[tuple[str, str]]:
         """Scenarios and positions that were measured."""
         yield from self._names
 
-    def servers(self, scenario: str, behind: bool) -> list[str]:
+    def servers(self, scenario: str, position: str) -> list[str]:
         """In the order in which they were measured."""
-        return list(self._names.get((scenario, behind), ()))
+        return list(self._names.get((scenario, position), ()))
 
-    def rows(self, scenario: str, behind: bool, server: str, phase: str) -> list[Row]:
-        return self._rows.get((scenario, behind, server, phase), [])
+    def rows(self, scenario: str, position: str, server: str, phase: str) -> list[Row]:
+        return self._rows.get((scenario, position, server, phase), [])
 
-    def figure(self, scenario: str, behind: bool, server: str, phase: str, of: Of) -> Figure | None:
+    def figure(self, scenario: str, position: str, server: str, phase: str, of: Of) -> Figure | None:
         """None if it was not measured."""
-        values = [of(row) for row in self.rows(scenario, behind, server, phase)]
+        values = [of(row) for row in self.rows(scenario, position, server, phase)]
         return Figure(median(values), min(values), max(values)) if values else None
 
-    def total(self, scenario: str, behind: bool, server: str, name: str) -> int:
+    def total(self, scenario: str, position: str, server: str, name: str) -> int:
         """The sum over all phases that count deliveries, of all rounds."""
         return sum(
             int(row[name])
             for (where, at, who, phase), rows in self._rows.items()
             for row in rows
-            if (where, at, who) == (scenario, behind, server) and phase in ("steady", "bursts", "stall", "storm")
+            if (where, at, who) == (scenario, position, server) and phase in ("steady", "bursts", "stall", "storm")
         )
 
     def rounds(self) -> int:

@@ -6,12 +6,11 @@ import time
 from collections.abc import Sequence
 
 from bench.compare.edge import SECRET
-from bench.compare.ours import Ours, sid_of
+from bench.compare.ours import THROUGH_HAPROXY, Ours, sid_of
 from bench.compare.posts import Post, id_of
 from bench.compare.scenario import readers, reads
 from local import servers
 from local.http_check import expect_200
-from local.ports import free_port
 from store.broker import Publisher
 from store.events import record_of
 from store.sessions import Sessions
@@ -31,13 +30,12 @@ class Life(Ours):
             for kind in ("kafka", "mongo", "redis")
         ]
         env = {name: value for server in running for name, value in server.env.items()}
-        env |= {"EDGE_SECRET": SECRET, "TOKEN_KEYS": str(self.directory / "system" / "keys" / "public"), "DRAIN": "0"}
+        env |= {"EDGE_SECRET": SECRET, "TOKEN_KEYS": str(self.keys / "public"), "DRAIN": "0"}
         self._settings = Settings.model_validate({name.lower(): value for name, value in env.items()})
         await self._warm()
-        wire, plain = free_port(), free_port()
+        wire, plain = self.wire, self.plain
         env |= {"STREAM_WIRE_BIND": f"127.0.0.1:{wire}", "STREAM_BIND": f"127.0.0.1:{plain}"}
         await self.run(sys.executable, "-m", "stream", env=env, port=plain)
-        self.port = wire if self.h2 else plain
         self._publisher = await self.stack.enter_async_context(Publisher(self._settings))
         self._made = 0
         async with asyncio.timeout(_READY_WITHIN):
@@ -81,7 +79,7 @@ async def _is_ready(port: int) -> bool:
 class LifeWire(Life):
     name = "stickyfeed, wire, Kafka"
     h2 = True
-    only_behind = True
+    positions = THROUGH_HAPROXY
 
 
 class LifePlain(Life):

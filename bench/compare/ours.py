@@ -4,13 +4,20 @@ import asyncio
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from bench.compare.edge import SECRET
 from bench.compare.load import Way
 from bench.compare.peer import Peer
 from bench.compare.posts import Post
+from bench.compare.scenario import Position, Scenario
+from local.keys import signing_key
 from local.ports import free_port
+from store.tokens import Signer
+
+_LIFE = 7200
+THROUGH_HAPROXY = frozenset((Position.BARE, Position.EDGE))
 
 
 def sid_of(uid: int) -> str:
@@ -22,24 +29,42 @@ class Ours(Peer):
     """How a node is asked, whatever feeds it. Both doors are open; `h2` says which one is used."""
 
     way = Way(live="event: snapshot", resumed='"resumed":true')
+    positions = frozenset(Position)
+
+    def __init__(self, scenario: Scenario, directory: Path) -> None:
+        super().__init__(scenario, directory)
+        self.wire, self.plain = free_port(), free_port()
+        self.port = self.wire if self.h2 else self.plain
+        self.keys = directory / "keys"
+        for path in (self.keys / "public", self.keys / "private"):
+            path.mkdir(parents=True)
+        self._signer = Signer(signing_key(self.keys), "stickyfeed", "stickyfeed", _LIFE)
 
     def target(self, uid: int, authors: Sequence[int]) -> str:  # noqa: ARG002
         return f"/v1/stream?uid={uid:012d}"
 
-    def identity(self, uid: int) -> tuple[str, ...]:
+    def lines(self, uid: int, position: Position) -> tuple[str, ...]:
+        if position is Position.EDGE:
+            return (f"Authorization: Bearer {self._signer.sign(uid, sid_of(uid))[0]}",)
+        if position is Position.BARE:
+            return ()
         return (
             f"X-Edge-Secret: {SECRET}",
             f"X-User-Id: {uid}",
             f"X-Session-Id: {sid_of(uid)}",
-            f"X-Token-Exp: {int(time.time()) + 7200}",
+            f"X-Token-Exp: {int(time.time()) + _LIFE}",
         )
+
+    def edge_environment(self) -> Mapping[str, str]:
+        doors = {"STREAM_1": f"127.0.0.1:{self.plain}", "STREAM_WIRE_1": f"127.0.0.1:{self.wire}"}
+        return {**doors, "STREAM_DOOR": "wire" if self.h2 else "plain", "TOKEN_KEYS": str(self.keys / "public")}
 
 
 class Fed(Ours):
     """Fed over a socket."""
 
     async def start(self) -> None:
-        wire, plain, feed = free_port(), free_port(), free_port()
+        wire, plain, feed = self.wire, self.plain, free_port()
         scenario = self.scenario
         env = {
             "STREAM_WIRE_BIND": f"127.0.0.1:{wire}",
@@ -50,7 +75,6 @@ class Fed(Ours):
         }
         sizes = (str(size) for size in (scenario.authors, scenario.followed, scenario.streams))
         await self.run(sys.executable, "-m", "bench.compare.fed_node", *sizes, env=env, port=plain)
-        self.port = wire if self.h2 else plain
         _, self._feed = await asyncio.open_connection("127.0.0.1", feed)
 
     async def publish(self, posts: Sequence[Post]) -> None:
@@ -62,7 +86,7 @@ class Fed(Ours):
 class FedWire(Fed):
     name = "stickyfeed, wire"
     h2 = True
-    only_behind = True
+    positions = THROUGH_HAPROXY
 
 
 class FedPlain(Fed):

@@ -9,7 +9,7 @@ from typing import Self
 
 from bench.compare.load import Way
 from bench.compare.posts import Post
-from bench.compare.scenario import Scenario, readers, reads
+from bench.compare.scenario import Position, Scenario, readers, reads
 from local.child import Child, end, spawn, tail_of
 from local.ports import free_port
 from local.spec import Spec, nothing_to_do
@@ -31,7 +31,7 @@ class Peer(ABC):
     name = ""
     way = Way()
     h2 = False
-    only_behind = False  # nobody but HAProxy speaks to it
+    positions = frozenset((Position.ALONE, Position.BARE))
     at_once = 500  # streams that are on their way at a time, when all are opened
 
     def __init__(self, scenario: Scenario, directory: Path) -> None:
@@ -53,23 +53,27 @@ class Peer(ABC):
     def target(self, uid: int, authors: Sequence[int]) -> str:
         """The path and query that open the stream of a reader."""
 
+    def edge_environment(self) -> Mapping[str, str]:
+        """What the project's own HAProxy must know of it."""
+        return {}
+
     @property
     def pids(self) -> list[int]:
         """Its processes; those below them count too."""
         return [child.pid for child in self._children]
 
-    def identity(self, uid: int) -> tuple[str, ...]:  # noqa: ARG002
-        """The lines that say who asks, where no HAProxy does."""
+    def lines(self, uid: int, position: Position) -> tuple[str, ...]:  # noqa: ARG002
+        """The lines that say who asks, to whoever is asked there."""
         return ()
 
-    def heads(self, *, behind: bool) -> list[bytes]:
+    def heads(self, position: Position) -> list[bytes]:
         """The requests of all readers, without the empty line at their end."""
         shared = ("Host: bench", *(_UPGRADE if self.way.websocket else ("Accept: text/event-stream",)))
         made = []
         for uid in readers(self.scenario):
             authors = reads(uid, self.scenario.authors, self.scenario.followed)
             first = f"GET {self.target(uid, authors)} HTTP/1.1"
-            lines = (first, *shared, *(() if behind else self.identity(uid)))
+            lines = (first, *shared, *self.lines(uid, position))
             made.append("".join(f"{line}\r\n" for line in lines).encode())
         return made
 

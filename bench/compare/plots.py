@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from bench.compare.figures import Figure, Figures, one
-from bench.compare.scenario import SCENARIOS
+from bench.compare.scenario import SCENARIOS, Position
 
 _WIDTH, _LEFT, _RIGHT, _BAR, _GAP, _TOP = 900, 230, 130, 16, 6, 56
 _COLOURS = ("#2f6f4f", "#9bbfae")
@@ -54,17 +54,17 @@ def write(figures: Figures, directory: Path) -> list[str]:
         groups = [
             (
                 _heading(name),
-                [bar for server in figures.servers(name, behind) if (bar := _cost(figures, name, server, phase))],
+                [bar for server in figures.servers(name, position) if (bar := _cost(figures, name, server, phase))],
             )
-            for name, behind in figures.places()
-            if behind and "bursts" in SCENARIOS[name].phases
+            for name, position in figures.places()
+            if position == Position.BARE and "bursts" in SCENARIOS[name].phases
         ]
         title = f"CPU per delivery {said}"
         made.append(_save(directory / f"cpu-{phase}.svg", draw(title, "us", ("server", "HAProxy"), groups), title))
     groups = [
-        (_heading(name), [bar for server in figures.servers(name, True) if (bar := _delay(figures, name, server))])
-        for name, behind in figures.places()
-        if behind and SCENARIOS[name].streams == 2000
+        (_heading(name), [bar for server in figures.servers(name, position) if (bar := _delay(figures, name, server))])
+        for name, position in figures.places()
+        if position == Position.BARE and SCENARIOS[name].streams == 2000
     ]
     title = "From publishing to the reader at 20 events/s, p50 and p99"
     made.append(_save(directory / "delay.svg", draw(title, "ms", ("p50", "to p99"), groups), title))
@@ -72,12 +72,12 @@ def write(figures: Figures, directory: Path) -> list[str]:
 
 
 def _cost(figures: Figures, name: str, server: str, phase: str) -> Bar | None:
-    parts = [figures.figure(name, True, server, phase, one(what)) for what in ("server_us", "edge_us")]
+    parts = [figures.figure(name, Position.BARE, server, phase, one(what)) for what in ("server_us", "edge_us")]
     return _bar(server, parts, " + ".join(f"{part.middle:.2f}" for part in parts if part))
 
 
 def _delay(figures: Figures, name: str, server: str) -> Bar | None:
-    parts = [figures.figure(name, True, server, "steady", one(what)) for what in ("p50", "p99")]
+    parts = [figures.figure(name, Position.BARE, server, "steady", one(what)) for what in ("p50", "p99")]
     if None in parts:
         return None
     low, high = (part.middle / 1e3 for part in parts if part)

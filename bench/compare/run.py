@@ -16,7 +16,7 @@ from bench.compare.load import Load, Told
 from bench.compare.peer import Peer
 from bench.compare.posts import Posts
 from bench.compare.results import Row
-from bench.compare.scenario import RATE, Scenario, audience
+from bench.compare.scenario import RATE, Position, Scenario, audience
 
 _BURSTS = 20
 _BURSTS_SECONDS = 8.0  # a slow server is shown fewer
@@ -138,26 +138,26 @@ class Run:
 
 @asynccontextmanager
 async def prepared(
-    kind: type[Peer], scenario: Scenario, directory: Path, say: Callable[[Row], None], *, behind: bool
+    kind: type[Peer], scenario: Scenario, directory: Path, say: Callable[[Row], None], position: Position
 ) -> AsyncIterator[Run]:
     """A server, HAProxy if wanted, and the client; no stream is open yet. `directory` is emptied. Raises Missing, RuntimeError."""
     _empty(directory)
     async with AsyncExitStack() as stack:
         peer = await stack.enter_async_context(kind(scenario, directory))
         port, pids = peer.port, list[int]()
-        if behind:
-            port, child = await stack.enter_async_context(edge(peer.port, directory, h2=peer.h2))
+        if position is not Position.ALONE:
+            port, child = await stack.enter_async_context(edge(peer, position))
             pids = [child.pid]
-        heads = peer.heads(behind=behind)
+        heads = peer.heads(position)
         client = await stack.enter_async_context(load.running(directory, scenario, port, peer.way, heads))
         yield Run(scenario, peer, client, pids, say)
 
 
 async def run(
-    kind: type[Peer], scenario: Scenario, directory: Path, say: Callable[[Row], None], *, behind: bool
+    kind: type[Peer], scenario: Scenario, directory: Path, say: Callable[[Row], None], position: Position
 ) -> None:
     """Has the server do all of the scenario. The same rules as for `prepared`."""
-    async with prepared(kind, scenario, directory, say, behind=behind) as one:
+    async with prepared(kind, scenario, directory, say, position) as one:
         await one.connect()
         for phase in scenario.phases:
             match phase:

@@ -3,11 +3,20 @@
 from array import array
 from collections import Counter
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from random import Random
 
 FIRST_READER = 10_000
 RATE = 20  # events per second, of all authors together
+
+
+class Position(StrEnum):
+    """What stands before the server: nothing, a bare HAProxy that is the same for all, or the project's own, with tokens."""
+
+    ALONE = "alone"
+    BARE = "behind HAProxy"
+    EDGE = "behind our edge, with tokens"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.compare.catalogue import PEERS
 from bench.compare.results import Row, keep, machine, rows
 from bench.compare.run import prepared
-from bench.compare.scenario import Scenario
+from bench.compare.scenario import Position, Scenario
 
 FILE = Path(".local/bench/soak.jsonl")
 _TOLD_EVERY = 30.0
@@ -32,7 +32,7 @@ async def soak(plan: Plan) -> None:
     scenario = Scenario("soak", plan.streams, 200, 20, seconds=_TOLD_EVERY)
     print(f"{machine()}\n{kind.name} behind HAProxy: {plan.streams} streams, {plan.minutes:g} min at 20 events/s")
     plan.results.unlink(missing_ok=True)
-    async with prepared(kind, scenario, plan.results.parent / "soak", lambda _: None, behind=True) as run:
+    async with prepared(kind, scenario, plan.results.parent / "soak", lambda _: None, Position.BARE) as run:
         await run.connect()
         for number in range(max(1, round(plan.minutes * 60 / _TOLD_EVERY))):
             row = await run.phase("soak", run.steady)

@@ -4,18 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.compare.figures import Figures, one
-from bench.compare.scenario import SCENARIOS
+from bench.compare.scenario import SCENARIOS, Position
 
 _NOTHING = "-"
 
 
 def tables(figures: Figures) -> Iterator[str]:
     """Lines: a table for each scenario and position, then what was not there."""
-    for name, behind in figures.places():
+    for name, position in figures.places():
         scenario = SCENARIOS[name]
-        where = "behind HAProxy" if behind else "alone"
-        yield from ("", f"### {scenario.streams:,} streams, {scenario.graph}, {where}", "")
-        lines = [_Line(figures, name, behind, server) for server in figures.servers(name, behind)]
+        yield from ("", f"### {scenario.streams:,} streams, {scenario.graph}, {position}", "")
+        lines = [_Line(figures, name, position, server) for server in figures.servers(name, position)]
         make = {"stall": _stall, "storm": _storm}.get(scenario.phases[-1], _deliveries)
         yield from make([line for line in lines if line.is_measured])
     yield from _absent(figures)
@@ -27,20 +26,20 @@ class _Line:
 
     figures: Figures
     scenario: str
-    behind: bool
+    position: str
     server: str
 
     @property
     def is_measured(self) -> bool:
-        return bool(self.figures.rows(self.scenario, self.behind, self.server, "connect"))
+        return bool(self.figures.rows(self.scenario, self.position, self.server, "connect"))
 
     def cell(self, phase: str, what: str, digits: int, scale: float = 1) -> str:
-        figure = self.figures.figure(self.scenario, self.behind, self.server, phase, one(what))
+        figure = self.figures.figure(self.scenario, self.position, self.server, phase, one(what))
         return figure.text(digits, scale) if figure else _NOTHING
 
     def costs(self, phase: str, unit: str, digits: int, scale: float = 1) -> str:
         """Of the server, and of HAProxy where there is one."""
-        whose = ("server", "edge") if self.behind else ("server",)
+        whose = ("server", "edge") if self.position != Position.ALONE else ("server",)
         return " + ".join(self.cell(phase, f"{who}_{unit}", digits, scale) for who in whose)
 
     def delays(self, *quantiles: str) -> list[str]:
@@ -50,7 +49,7 @@ class _Line:
     def wrong(self) -> list[str]:
         """Of all rounds together."""
         return [
-            f"{self.figures.total(self.scenario, self.behind, self.server, what):,}" for what in ("lost", "doubled")
+            f"{self.figures.total(self.scenario, self.position, self.server, what):,}" for what in ("lost", "doubled")
         ]
 
 
@@ -83,10 +82,10 @@ def _storm(lines: Sequence[_Line]) -> Iterator[str]:
 def _absent(figures: Figures) -> Iterator[str]:
     said = {
         f"- {server}, {name}: {row['phase']}: {str(row['why']).splitlines()[0][:160]}"
-        for name, behind in figures.places()
-        for server in figures.servers(name, behind)
+        for name, position in figures.places()
+        for server in figures.servers(name, position)
         for phase in ("missing", "failed")
-        for row in figures.rows(name, behind, server, phase)
+        for row in figures.rows(name, position, server, phase)
     }
     if said:
         yield from ("", "Not there, or not to be measured:", "", *sorted(said))

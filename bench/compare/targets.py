@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bench.compare.figures import Figures, both, one
 from bench.compare.nchan import Nchan
 from bench.compare.ours import FedWire
-from bench.compare.scenario import SCENARIOS
+from bench.compare.scenario import SCENARIOS, Position
 
 OURS = FedWire.name
 
@@ -32,7 +32,7 @@ def targets(figures: Figures, ours: str = OURS) -> Iterator[Target]:
     """All of them, for our node behind HAProxy."""
 
     def get(scenario: str, phase: str, of: Callable[..., float], server: str = ours) -> float | None:
-        figure = figures.figure(scenario, True, server, phase, of)
+        figure = figures.figure(scenario, Position.BARE, server, phase, of)
         return figure.middle if figure else None
 
     for name, scenario in SCENARIOS.items():
@@ -48,7 +48,9 @@ def targets(figures: Figures, ours: str = OURS) -> Iterator[Target]:
     yield Target("deliveries per second in bursts, broadcast-2000", 800_000, speed, "/s", at_least=True)
     idle = get("social200-2000", "connect", one("server_bytes"))
     yield Target("node memory per idle stream with 200 followees", 3072, idle, "bytes")
-    others = [server for server in figures.servers("broadcast-2000", True) if not server.startswith("stickyfeed")]
+    others = [
+        server for server in figures.servers("broadcast-2000", Position.BARE) if not server.startswith("stickyfeed")
+    ]
     for p in ("p50", "p99"):
         best = [value for other in others if (value := get("broadcast-2000", "steady", one(p), other)) is not None]
         if best:

@@ -7,7 +7,7 @@ import pytest
 from bench.compare.catalogue import PEERS
 from bench.compare.results import Row
 from bench.compare.run import run
-from bench.compare.scenario import Scenario
+from bench.compare.scenario import Position, Scenario
 from tests.integration.wire_edge import haproxy
 
 SMALL = Scenario("small", 60, 10, 4, seconds=1, burst=50, phases=("steady", "bursts", "stall", "storm"))
@@ -19,7 +19,7 @@ async def test_every_delivery_of_every_phase_arrives_once(server: str, tmp_path:
         pytest.skip("HAProxy is older than 3.1: it does not multiplex to the wire")
     rows: list[Row] = []
 
-    await run(PEERS[server], SMALL, tmp_path / "run", rows.append, behind=True)
+    await run(PEERS[server], SMALL, tmp_path / "run", rows.append, Position.BARE)
 
     phases = {row["phase"]: row for row in rows}
     assert [*phases] == ["connect", "steady", "bursts", "stalled", "stall", "storm", "storm live again"]
