@@ -1,9 +1,9 @@
 """The archive: every event for ever, who follows whom, and how far the storekeeper has come. MongoDB, here only."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, UpdateOne, WriteConcern
 from pymongo.asynchronous.database import AsyncDatabase
@@ -21,15 +21,17 @@ from store.archive_writes import (
 )
 from store.cursor import Cursor
 from store.events import TAKES_BACK, Arrival, FollowChange
+from store.logbook import Logbook, State
 from store.settings import Settings
+
+T = TypeVar("T")
 
 _TIMEOUT_MS = 5000
 _DUPLICATE_KEY = 11000
-_TOPIC = "topic"
 
 
 class ArchiveUnavailable(Exception):
-    """MongoDB did not answer, or refused; whether a write took effect is unknown."""
+    """MongoDB did not answer, or refused, or the archive is not whole; whether a write took effect is unknown."""
 
 
 @asynccontextmanager
@@ -50,11 +52,14 @@ async def open_archive(settings: Settings) -> AsyncIterator["Archive"]:
 
 
 class Archive:
-    """All its methods raise ArchiveUnavailable when MongoDB fails them; every write may be repeated."""
+    """All its methods raise ArchiveUnavailable when MongoDB fails them; every write may be repeated.
+
+    What is said to be *whole* is never answered from an archive that is being made anew: that is ArchiveUnavailable too.
+    """
 
     def __init__(self, database: AsyncDatabase[dict[str, Any]]) -> None:
-        self._events, self._follows = database.events, database.follows
-        self._progress, self._ended = database.progress, database.ended
+        self._events, self._follows, self._ended = database.events, database.follows, database.ended
+        self._logbook = Logbook(database.progress)
 
     async def ensure_indexes(self) -> None:
         """Makes the indexes that the queries below stand on."""
@@ -98,38 +103,35 @@ class Archive:
         )
 
     async def is_ended(self, uid: int, sid: str) -> bool:
-        """Whether the end of the user's session, or of all of them, has reached the archive."""
+        """Whether the end of the user's session, or of all of them, has reached the archive, which is whole."""
         with _mongo():
-            return await self._ended.find_one({"_id": {"$in": [sid, user_name(uid)]}}) is not None
+            ended = await self._ended.find_one({"_id": {"$in": [sid, user_name(uid)]}}) is not None
+        if not ended:
+            await self._whole()
+        return ended
 
-    async def begin_topic(self, epoch: str, partitions: int) -> None:
-        """Says which topic progress is about from now on."""
+    async def log(self, step: Callable[[Logbook], Awaitable[T]]) -> T:
+        """What the step does with the logbook."""
         with _mongo():
-            await self._progress.update_one(
-                {"_id": _TOPIC}, {"$set": {"epoch": epoch, "partitions": partitions}}, upsert=True
-            )
+            return await step(self._logbook)
 
-    async def record_progress(self, epoch: str, offsets: Mapping[int, int]) -> None:
-        """Everything below these offsets is in the archive. Never goes back."""
-        await self._write(
-            self._progress,
-            [UpdateOne({"_id": f"{epoch}:{p}"}, {"$max": {"off": off}}, upsert=True) for p, off in offsets.items()],
-        )
-
-    async def progress(self) -> Cursor | None:
-        """The cursor up to which the archive is complete; None before a storekeeper has ever run."""
+    async def empty(self) -> None:
+        """Takes all events and follows out. Sessions and accounts that have ended stay so."""
         with _mongo():
-            topic = await self._progress.find_one({"_id": _TOPIC})
-            if topic is None:
-                return None
-            names = [f"{topic['epoch']}:{p}" for p in range(topic["partitions"])]
-            found = {row["_id"]: row["off"] async for row in self._progress.find({"_id": {"$in": names}})}
-        return Cursor(topic["epoch"], tuple(found.get(name, 0) for name in names))
+            await self._events.drop()
+            await self._follows.drop()
+        await self.ensure_indexes()
+
+    async def progress(self) -> Cursor:
+        """The cursor up to which the archive is complete and whole."""
+        return (await self._whole()).cursor
 
     async def following(self, uid: int) -> dict[int, int]:
-        """Whom the user follows, each with the `seq` of that follow."""
+        """Whom the user follows, each with the `seq` of that follow, out of a whole archive."""
         with _mongo():
-            return {row["followee"]: row["seq"] async for row in self._follows.find({"follower": uid, "on": True})}
+            found = {row["followee"]: row["seq"] async for row in self._follows.find({"follower": uid, "on": True})}
+        await self._whole()
+        return found
 
     async def followers(self, uid: int, limit: int) -> list[int]:
         """At most `limit` of the user's followers."""
@@ -138,7 +140,7 @@ class Archive:
             return [row["follower"] async for row in rows]
 
     async def newest(self, authors: Iterable[int], before: str | None, limit: int) -> list[Kept]:
-        """The authors' newest events with ids below `before`, newest first; what takes something back is not one of them."""
+        """The authors' newest events with ids below `before`, newest first; the archive is whole. Without what takes back."""
         older = {"_id": {"$lt": before}} if before is not None else {}
         found: list[list[Kept]] = []
         for some in slices(authors):
@@ -146,16 +148,18 @@ class Archive:
             with _mongo():
                 rows = await self._events.find(wanted).sort("_id", DESCENDING).limit(limit).to_list(limit)
             found.append([kept(row) for row in rows])
+        await self._whole()
         return newest_of(found, limit)
 
     async def between(self, authors: Iterable[int], partition: int, start: int, end: int, limit: int) -> list[Kept]:
-        """The authors' first `limit` events of the partition with start <= offset < end, in the log's order."""
+        """The authors' first `limit` events of the partition, start <= offset < end, in the log's order, out of a whole archive."""
         found: list[Kept] = []
         for some in slices(authors):
             wanted = {"actor": {"$in": some}, "part": partition, "off": {"$gte": start, "$lt": end}}
             with _mongo():
                 rows = await self._events.find(wanted).sort("off", ASCENDING).limit(limit).to_list(limit)
             found += [kept(row) for row in rows]
+        await self._whole()
         return sorted(found, key=lambda kept: kept.offset)[:limit]
 
     async def _gone(self, uids: Iterable[int]) -> list[int]:
@@ -165,6 +169,14 @@ class Archive:
             return []
         with _mongo():
             return [by_name[row["_id"]] async for row in self._ended.find({"_id": {"$in": list(by_name)}})]
+
+    async def _whole(self) -> State:
+        """Looked at after reading, so that what was read before an emptying that began meanwhile is not believed."""
+        with _mongo():
+            state = await self._logbook.state()
+        if state is None or state.lack:
+            raise ArchiveUnavailable(state.lack if state else "the archive is empty: no storekeeper has ever run on it")
+        return state
 
     async def _write(self, collection: Any, writes: Sequence[Write]) -> None:
         """Carries out the writes in order. A duplicate key only says that a write of the same _id, as new or newer, is there."""

@@ -4,11 +4,17 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pymongo import DeleteMany, DeleteOne, UpdateMany, UpdateOne
+from pymongo import DeleteMany, UpdateMany, UpdateOne
 
 from store.events import Arrival, EventType, FollowChange, decode
 
-Write = UpdateOne | UpdateMany | DeleteOne | DeleteMany
+Write = UpdateOne | UpdateMany | DeleteMany
+
+# What is left of a post that was taken out: its id, so that whoever comes late with it does not bring it back.
+_TAKEN_OUT = {
+    "$unset": dict.fromkeys(("actor", "type", "at", "body", "post"), ""),
+    "$set": {"gone": True},
+}
 
 # How long followers of an account that is gone are still told so when they come back. After that nothing of it is left.
 _GONE_KEPT = timedelta(days=30)
@@ -28,13 +34,14 @@ def writes_of_events(arrivals: Iterable[Arrival]) -> list[Write]:
             "body": arrival.value.decode(),
         }
         post = body["object"].get("id")  # type: ignore[attr-defined]
-        if arrival.type is EventType.POST:
+        if arrival.type in (EventType.POST, EventType.POST_DELETED):
             kept["post"] = post
         if arrival.type is EventType.ACCOUNT_DELETED:
             kept["until"] = gone_until()
         writes.append(UpdateOne({"_id": arrival.id}, {"$setOnInsert": kept}, upsert=True))
         if arrival.type is EventType.POST_DELETED:
-            writes.append(DeleteOne({"post": post, "actor": arrival.actor}))
+            theirs = {"post": post, "actor": arrival.actor, "type": str(EventType.POST)}
+            writes.append(UpdateOne(theirs, _TAKEN_OUT))
     return writes
 
 

@@ -92,14 +92,16 @@ class Publisher:
 def open_reader(settings: Settings, *, group: str | None = None) -> AIOKafkaConsumer:
     """A consumer that commits nothing unasked. Without a group it never jumps: an offset that is out of range is an error.
 
-    A group's member begins at the first record where the group has committed nothing.
+    A group's member begins at the first record where the group has committed nothing, before anybody can tell it otherwise.
     """
     return AIOKafkaConsumer(
         bootstrap_servers=settings.kafka_servers,
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="none" if group is None else "earliest",
-        max_partition_fetch_bytes=4 * 1024 * 1024,
+        # What is fetched ahead is bounded by this for each partition. A group's member may have to wait long for the archive.
+        max_partition_fetch_bytes=(4 if group is None else 1) * 1024 * 1024,
+        max_poll_interval_ms=300_000,
         request_timeout_ms=10_000,
         session_timeout_ms=10_000,
         heartbeat_interval_ms=1000,

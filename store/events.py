@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import TypeGuard
 
 from uuid6 import uuid7
 
@@ -92,6 +93,11 @@ def is_event_id(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
 
 
+def is_number(value: object) -> TypeGuard[int]:
+    """Whether it can be an id or a `seq`: not negative, and MongoDB can keep it."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
 def new_event(type: EventType, actor: Person, object: Mapping[str, object], *, now: datetime | None = None) -> Event:
     """An event with a new id. Ids of one process sort in the order in which they were made (UUIDv7)."""
     at = (now or datetime.now(UTC)).astimezone(UTC)
@@ -160,10 +166,15 @@ def decode(value: bytes) -> dict[str, object]:
     return body  # type: ignore[no-any-return]
 
 
+def actor_of(value: bytes) -> int:
+    """Who did it. Raises NotAnEvent if the value is not an event's JSON."""
+    return decode(value)["actor"]["id"]  # type: ignore[index,no-any-return]
+
+
 def _follow_change(type: EventType, actor: int, value: bytes) -> FollowChange:
     object = decode(value)["object"]
     assert isinstance(object, dict)
     followee, seq = object.get("id"), object.get("seq")
-    if not (isinstance(followee, int) and isinstance(seq, int) and followee > 0 and seq > 0):
+    if not (is_number(followee) and is_number(seq) and followee and seq):
         raise NotAnEvent("a follow without a followee's id and a seq")
     return FollowChange(actor, followee, seq, type is EventType.FOLLOW)

@@ -1,6 +1,6 @@
 """The feed of one reader, page by page: what is warm from Redis, the rest from the archive."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from store import cursor
 from store.archive import Archive, ArchiveUnavailable, open_archive
 from store.cursor import BadCursor, Cursor
-from store.events import is_event_id
+from store.events import actor_of, is_event_id
 from store.settings import Settings
 from store.timelines import FEED_LENGTH, MOST_FOLLOWERS, Timelines, Unknown, feed_member, open_redis
 
@@ -53,8 +53,8 @@ class Feed:
         if not 1 <= limit <= MAX_LIMIT:
             raise ValueError(f"limit {limit} is not between 1 and {MAX_LIMIT}")
         try:
-            place = await self.progress()
-            items = await (self._older(uid, before, limit) if before else self._newest(uid, limit))
+            place = await self._archive.progress()
+            items = await (self._older(uid, before, limit, place) if before else self._newest(uid, limit, place))
         except ArchiveUnavailable as error:
             raise FeedUnavailable(str(error)) from error
         last = items[-1][0] if len(items) == limit else None
@@ -62,58 +62,72 @@ class Feed:
             [body for _, body in items],
             [event_id for event_id, _ in items],
             last,
-            cursor.encode(place.epoch, place.offsets) if place else "",
+            cursor.encode(place.epoch, place.offsets),
         )
 
-    async def progress(self) -> Cursor | None:
-        """Up to where pages are complete; None before the storekeeper has ever run. Raises ArchiveUnavailable."""
-        return await self._archive.progress()
-
-    async def following(self, uid: int) -> dict[int, int]:
-        """Whom the user follows, with the `seq` of each follow. Raises FeedUnavailable."""
+    async def following(self, uid: int, needed: Cursor | None = None) -> dict[int, int]:
+        """Whom the user follows, with the `seq` of each follow: all that is below `needed`, if that is given, or all that the
+        archive knows. Raises FeedUnavailable."""
         try:
-            return await self._following(uid)
+            return await self._following(uid, needed)
         except ArchiveUnavailable as error:
             raise FeedUnavailable(str(error)) from error
 
-    async def followers(self, uid: int) -> list[int]:
-        """Who follows the user; only the first MOST_FOLLOWERS + 1 of them. Raises ArchiveUnavailable."""
+    async def followers(self, uids: Sequence[int]) -> dict[int, list[int]]:
+        """Who follows each of these users; only the first MOST_FOLLOWERS + 1 of them. Raises ArchiveUnavailable.
+
+        For the storekeeper: it is as new as what the storekeeper has done, and asks no archive whether it is whole.
+        """
+        found: dict[int, list[int]] = {}
         with suppress(Unknown):
-            return await self._timelines.followers(uid)
-        key = f"followers:{uid}"
-        token = await self._lease(key)
-        found = await self._archive.followers(uid, MOST_FOLLOWERS + 1)
-        await self._fill(key, token, [str(follower).encode() for follower in found])
+            found = await self._timelines.followers(uids)
+        for uid in uids:
+            if uid not in found:
+                key = f"followers:{uid}"
+                token = await self._lease(key)
+                found[uid] = await self._archive.followers(uid, MOST_FOLLOWERS + 1)
+                await self._fill(key, token, [str(follower).encode() for follower in found[uid]])
         return found
 
-    async def _following(self, uid: int) -> dict[int, int]:
+    async def _following(self, uid: int, needed: Cursor | None) -> dict[int, int]:
         with suppress(Unknown):
-            return await self._timelines.following(uid)
+            return await self._timelines.following(uid, needed)
         key = f"following:{uid}"
         token = await self._lease(key)
         found = await self._archive.following(uid)
         await self._fill(key, token, [f"{followee}:{seq}".encode() for followee, seq in found.items()])
         return found
 
-    async def _newest(self, uid: int, limit: int) -> list[tuple[str, bytes]]:
+    async def _newest(self, uid: int, limit: int, place: Cursor) -> list[tuple[str, bytes]]:
         with suppress(Unknown):
-            warm = await self._timelines.feed(uid)
-            large = await self._timelines.large([uid, *await self._following(uid)])
-            return await self._with_large(warm, large, limit)
+            warm = await self._timelines.feed(uid, place)
+            large = await self._timelines.large([uid, *await self._following(uid, place)])
+            if not large:
+                return warm[:limit]
+            mixed = await self._with_large(warm, large, limit)
+            if mixed is not None:
+                return mixed
         key = f"feed:{uid}"
         token = await self._lease(key)
-        found = await self._older(uid, None, FEED_LENGTH)
+        found = await self._older(uid, None, FEED_LENGTH, place)
         await self._fill(key, token, [feed_member(event_id, body) for event_id, body in found])
         return found[:limit]
 
     async def _with_large(
         self, warm: list[tuple[str, bytes]], authors: list[int], limit: int
-    ) -> list[tuple[str, bytes]]:
-        theirs = [(kept.id, kept.value) for kept in await self._archive.newest(authors, None, limit)]
-        return sorted({**dict(warm), **dict(theirs)}.items(), reverse=True)[:limit]
+    ) -> list[tuple[str, bytes]] | None:
+        """A warm feed with what these authors did taken from the archive alone: nobody is told when they take something back.
 
-    async def _older(self, uid: int, before: str | None, limit: int) -> list[tuple[str, bytes]]:
-        authors = [uid, *await self._following(uid)]
+        None if the feed does not reach far enough back for that.
+        """
+        theirs = [(kept.id, kept.value) for kept in await self._archive.newest(authors, None, limit)]
+        others = [(event_id, body) for event_id, body in warm if actor_of(body) not in authors]
+        mixed = sorted([*others, *theirs], reverse=True)[:limit]
+        is_cut = len(warm) >= FEED_LENGTH
+        return None if is_cut and (len(mixed) < limit or mixed[-1][0] < warm[-1][0]) else mixed
+
+    async def _older(self, uid: int, before: str | None, limit: int, place: Cursor) -> list[tuple[str, bytes]]:
+        authors = [uid, *await self._following(uid, place)]
         return [(kept.id, kept.value) for kept in await self._archive.newest(authors, before, limit)]
 
     async def _lease(self, key: str) -> str | None:

@@ -1,6 +1,8 @@
 """What the storekeeper counts, for Prometheus."""
 
-from prometheus_client import Counter, Histogram
+from collections.abc import Mapping
+
+from prometheus_client import Counter, Gauge, Histogram
 
 
 class Meters:
@@ -12,3 +14,12 @@ class Meters:
             "stickyfeed_storekeeper_dead_total", "Records that were no events and went to the dead-letter topic"
         )
         self.batch_seconds = Histogram("stickyfeed_storekeeper_batch_seconds", "From a batch's arrival to its commit")
+        self._lag = Gauge(
+            "stickyfeed_storekeeper_lag", "Records that wait in a partition, as of the last batch", ["partition"]
+        )
+
+    def show_lag(self, lag: Mapping[int, int]) -> None:
+        """Records that wait, of each partition that is this member's now; of no other."""
+        self._lag.clear()
+        for partition, records in lag.items():
+            self._lag.labels(partition).set(records)

@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 
 from store.timelines import Unknown, redis_or_unknown
 
+KEPT_ENDED = 24 * 3600  # seconds: longer than any access token lives
 _ALIVE_KEPT = 300  # seconds: an ended session is always written over it, so this bounds only what Redis holds
 
 

@@ -10,14 +10,18 @@ from local.process import Process
 from store.archive import Archive, ArchiveUnavailable, open_archive
 from store.cursor import Cursor
 from store.events import EventType, FollowChange
+from store.logbook import Turn
 from tests.integration.conftest import settings_of
 from tests.unit.logs import Log
+
+THREE = {0: 0, 1: 0, 2: 0}
 
 
 @pytest.fixture
 async def archive(mongo: Process, names: dict[str, object]) -> AsyncIterator[Archive]:
     async with open_archive(settings_of(names, mongo)) as opened:
         await opened.ensure_indexes()
+        await opened.log(lambda logbook: logbook.begin("0badcafe", THREE, THREE))
         yield opened
 
 
@@ -85,15 +89,74 @@ async def test_the_highest_seq_of_a_pair_wins_in_whatever_order_they_come(archiv
     assert await archive.followers(3, 10) == []
 
 
-async def test_progress_never_goes_back_and_is_that_of_its_topic(archive: Archive) -> None:
-    assert await archive.progress() is None
-    await archive.begin_topic("0badcafe", 3)
-    await archive.record_progress("0badcafe", {0: 5, 2: 7})
-    await archive.record_progress("0badcafe", {0: 4})
+async def test_a_deleted_post_does_not_come_back_with_a_member_that_was_overtaken(archive: Archive) -> None:
+    log = Log(1)
+    post, deletion = log.append(1, id=77, text="gone"), log.append(1, EventType.POST_DELETED, id=77)
+    await archive.add([post, deletion])
+
+    await archive.add([post])
+
+    assert await archive.newest([1], None, 10) == []
+
+
+async def test_progress_only_goes_on_from_where_it_stands_and_is_that_of_its_topic(archive: Archive) -> None:
+    async def advance(spans: dict[int, tuple[int, int]], epoch: str = "0badcafe") -> bool:
+        return await archive.log(lambda logbook: logbook.advance(epoch, spans))
+
+    assert await advance({0: (0, 5), 2: (0, 7)})
+    assert await advance({0: (2, 4)}), "done twice"
+    assert not await advance({0: (5, 6), 1: (1, 2)}), "a hole in partition 1"
+    assert not await advance({0: (5, 6)}, "deadbeef")
     assert await archive.progress() == Cursor("0badcafe", (5, 0, 7))
 
-    await archive.begin_topic("deadbeef", 3)
+    await archive.log(lambda logbook: logbook.begin("deadbeef", THREE, {0: 9, 1: 9, 2: 9}))
     assert await archive.progress() == Cursor("deadbeef", (0, 0, 0))
+
+
+async def test_each_turn_of_a_partition_has_a_number_of_its_own_and_begins_no_earlier_than_the_log(
+    archive: Archive,
+) -> None:
+    firsts = {0: 4, 1: 0, 2: 0}
+
+    one = await archive.log(lambda logbook: logbook.take("0badcafe", firsts, [0, 1]))
+    two = await archive.log(lambda logbook: logbook.take("0badcafe", firsts, [1]))
+
+    assert one == {0: Turn(4, 1), 1: Turn(0, 1)}
+    assert two == {1: Turn(0, 2)}
+    assert await archive.log(lambda logbook: logbook.take("deadbeef", firsts, [1])) is None
+
+
+async def test_nothing_is_read_from_an_archive_that_is_not_whole(mongo: Process, names: dict[str, object]) -> None:
+    log = Log(3)
+    event = log.append(3, id=1, text="x")
+    async with open_archive(settings_of(names, mongo)) as archive:
+
+        async def refused(why: str) -> None:
+            for reading in (
+                archive.progress(),
+                archive.following(3),
+                archive.newest([3], None, 10),
+                archive.between([3], 0, 0, 9, 10),
+                archive.is_ended(1, "sid"),
+            ):
+                with pytest.raises(ArchiveUnavailable, match=why):
+                    await reading
+
+        await archive.add([event])
+        await refused("no storekeeper has ever run")
+        await archive.log(lambda logbook: logbook.begin("0badcafe", THREE, {0: 1, 1: 2, 2: 0}))
+        await refused("3 records to come")
+        await archive.log(lambda logbook: logbook.advance("0badcafe", {0: (0, 1), 1: (0, 2)}))
+        assert [kept.id for kept in await archive.newest([3], None, 10)] == [event.id]
+
+        assert await archive.log(lambda logbook: logbook.start_emptying("0badcafe", "me", {0: 1, 1: 2, 2: 0})) is None
+        await refused("being emptied; should that have stopped")
+        assert not await archive.log(lambda logbook: logbook.advance("0badcafe", {0: (1, 2)}))
+        assert await archive.log(lambda logbook: logbook.take("0badcafe", THREE, [0])) is None
+        assert await archive.log(lambda logbook: logbook.start_emptying("0badcafe", "you", THREE)) == "me"
+        assert not await archive.log(lambda logbook: logbook.finish_emptying("me", THREE)), "taken over"
+        assert await archive.log(lambda logbook: logbook.finish_emptying("you", THREE))
+        assert await archive.newest([4], None, 10) == []
 
 
 async def test_an_ended_session_is_remembered(archive: Archive) -> None:

@@ -95,7 +95,7 @@ async def test_warm_feeds_lose_what_the_user_did_however_many_followed(
         await publish(settings, record(2, id=1, text="gone"), record(3, id=2, text="stays"))
         for reader in readers:
             await until(lambda reader=reader: shows(reader, "stays", "gone"))  # type: ignore[misc]
-        monkeypatch.setattr("store.storekeeper.MOST_FOLLOWERS", most)
+        monkeypatch.setattr("store.warming.MOST_FOLLOWERS", most)
         await publish(settings, record(2, EventType.ACCOUNT_DELETED))
         for reader in readers:
             await until(lambda reader=reader: shows(reader, "stays"))  # type: ignore[misc]

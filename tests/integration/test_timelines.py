@@ -10,10 +10,13 @@ from redis.asyncio import Redis
 
 from local.process import Process
 from store import breaker
+from store.cursor import Cursor
+from store.logbook import Turn
 from store.sessions import Sessions
+from store.teller import Teller
 from store.timelines import FEED_LENGTH, Timelines, Unknown, Wrote, feed_member, open_redis
 from tests.integration.conftest import settings_of
-from tests.unit.logs import Log
+from tests.unit.logs import EPOCH, Log
 
 UID = 7
 
@@ -25,28 +28,50 @@ async def client(redis: Process, names: dict[str, object]) -> AsyncIterator["Red
         yield opened
 
 
-async def test_what_was_filled_is_read_even_when_it_is_empty(client: "Redis") -> None:
+def turns(*at: int, number: int = 1) -> dict[int, Turn]:
+    return {partition: Turn(offset, number) for partition, offset in enumerate(at)}
+
+
+@pytest.fixture
+async def teller(client: "Redis") -> Teller:
+    made = Teller(client, EPOCH, 3)
+    await made.claim(turns(0, 0, 0))
+    return made
+
+
+async def fill(timelines: Timelines, key: str, *members: bytes) -> None:
+    await timelines.fill(key, await timelines.lease(key), members)
+
+
+async def test_what_was_filled_is_read_even_when_it_is_empty(client: "Redis", teller: Teller) -> None:
     timelines = Timelines(client)
     with pytest.raises(Unknown):
         await timelines.following(UID)
 
-    await timelines.fill(f"following:{UID}", await timelines.lease(f"following:{UID}"), [b"3:1", b"4:2"])
-    await timelines.fill(f"followers:{UID}", await timelines.lease(f"followers:{UID}"), [])
+    await fill(timelines, f"following:{UID}", b"3:1", b"4:2")
+    await fill(timelines, f"followers:{UID}")
 
     assert await timelines.following(UID) == {3: 1, 4: 2}
-    assert await timelines.followers(UID) == []
+    assert await timelines.followers([UID, 8]) == {UID: []}
 
 
-async def test_a_fill_that_began_before_a_change_counts_for_nothing(client: "Redis") -> None:
+async def test_nothing_is_filled_before_a_storekeeper_has_claimed_the_timelines(client: "Redis") -> None:
+    with pytest.raises(Unknown, match="claimed"):
+        await Timelines(client).lease(f"feed:{UID}")
+
+
+async def test_a_fill_that_began_before_a_change_counts_for_nothing(client: "Redis", teller: Teller) -> None:
     timelines = Timelines(client)
-    event = Log(1).append(3, id=1, text="new")
+    event = Log(3).append(3, id=1, text="new")
 
     for change in (
-        lambda: timelines.forget([f"feed:{UID}"]),
-        lambda: timelines.push({event.id: [UID]}, {event.id: event.value}),
+        lambda: teller.forget([f"feed:{UID}"]),
+        lambda: teller.push([event], {3: [UID]}, turns(0)),
         lambda: timelines.lease(f"feed:{UID}"),
+        lambda: teller.claim(turns(5)),
         client.flushall,
     ):
+        await teller.claim(turns(0, 0, 0))
         old = await timelines.lease(f"feed:{UID}")
         await change()
         await timelines.fill(f"feed:{UID}", old, [b"an answer from before the change"])
@@ -54,31 +79,82 @@ async def test_a_fill_that_began_before_a_change_counts_for_nothing(client: "Red
             await timelines.feed(UID)
 
 
-async def test_a_warm_feed_takes_new_events_in_order_once_and_stays_bounded(client: "Redis") -> None:
-    timelines, log = Timelines(client), Log(1)
+async def test_a_warm_feed_takes_new_events_in_order_once_and_stays_bounded(client: "Redis", teller: Teller) -> None:
+    timelines, log = Timelines(client), Log(3)
     events = [log.append(3, id=n, text="x") for n in range(FEED_LENGTH + 20)]
-    key = f"feed:{UID}"
-    await timelines.fill(key, await timelines.lease(key), [feed_member(e.id, e.value) for e in events[:50]])
+    await fill(timelines, f"feed:{UID}", *[feed_member(e.id, e.value) for e in events[:50]])
 
     for _ in range(2):
-        for event in events[50:]:
-            await timelines.push({event.id: [UID, 8]}, {event.id: event.value})
+        await teller.push(events[50:], {3: [UID, 8]}, turns(0))
 
     assert await timelines.feed(UID) == [(e.id, e.value) for e in reversed(events[20:])]
     with pytest.raises(Unknown):
         await timelines.feed(8)
 
 
-async def test_forget_all_leaves_only_what_the_storekeeper_does_not_know(client: "Redis") -> None:
-    timelines, sessions = Timelines(client), Sessions(client)
-    await timelines.fill("following:1", await timelines.lease("following:1"), [b"3:1"])
+async def test_what_was_told_less_than_a_reader_needs_is_not_believed(client: "Redis", teller: Teller) -> None:
+    timelines = Timelines(client)
+    await fill(timelines, f"following:{UID}", b"3:1")
+    await teller.told({1: (0, 5)}, turns(0, 0, 0))
+
+    assert await timelines.following(UID, Cursor(EPOCH, (0, 5, 0))) == {3: 1}
+    for needed in (Cursor(EPOCH, (0, 6, 0)), Cursor("deadbeef", (0, 0, 0)), Cursor(EPOCH, (0, 0, 0, 0))):
+        with pytest.raises(Unknown, match="not been told"):
+            await timelines.following(UID, needed)
+
+
+async def test_lists_that_came_back_from_an_old_dump_are_of_no_use_and_made_anew(
+    client: "Redis", teller: Teller
+) -> None:
+    timelines = Timelines(client)
+    await fill(timelines, f"following:{UID}", b"3:1")
+    dump = {key: await client.dump(key) or b"" for key in await client.keys("*")}
+    await teller.told({0: (0, 5)}, turns(0, 0, 0))
+    await client.flushall()
+    for key, old in dump.items():
+        await client.restore(key, 0, old)
+
+    with pytest.raises(Unknown):
+        await timelines.following(UID, Cursor(EPOCH, (5, 0, 0)))
+    assert await teller.claim(turns(5, 0, 0)) == {0: 5, 1: 0, 2: 0}
+    with pytest.raises(Unknown):
+        await timelines.following(UID)
+
+
+async def test_a_member_that_was_overtaken_tells_nothing_any_more(client: "Redis", teller: Teller) -> None:
+    timelines, event = Timelines(client), Log(3).append(3, id=1, text="late")
+    other = Teller(client, EPOCH, 3)
+    await other.claim(turns(0, number=2))
+    await fill(timelines, f"feed:{UID}")
+
+    await teller.push([event], {3: [UID]}, turns(0))
+    await teller.told({0: (0, 1)}, turns(0))
+
+    assert await timelines.feed(UID) == []
+    assert await teller.claim(turns(0, 0)) == {1: 0}
+    with pytest.raises(Unknown):
+        await timelines.feed(UID, Cursor(EPOCH, (1, 0, 0)))
+
+
+async def test_an_archive_restored_from_an_older_copy_makes_the_timelines_anew(client: "Redis", teller: Teller) -> None:
+    timelines = Timelines(client)
+    await teller.told({0: (0, 9)}, turns(0, 0, 0))
+    await fill(timelines, f"feed:{UID}")
+    other = Teller(client, EPOCH, 3)  # the same turn once more, by the logbook
+
+    assert await other.claim(turns(4)) == {}
+    assert await other.claim(turns(4), [0]) == {0: 4}
+    with pytest.raises(Unknown):
+        await timelines.feed(UID)
+
+
+async def test_a_new_generation_forgets_sessions_but_not_who_has_just_written(client: "Redis", teller: Teller) -> None:
+    sessions = Sessions(client)
     await sessions.mark_ended("sid", int(time.time()) + 60)
     await Wrote(client).mark(1, "0-1-5")
 
-    await timelines.forget_all()
+    await teller.claim(turns(7))
 
-    with pytest.raises(Unknown):
-        await timelines.following(1)
     assert await sessions.is_ended(1, "sid") is None  # the archive knows
     assert await Wrote(client).last(1) == "0-1-5"
     assert await Wrote(client).last(2) is None

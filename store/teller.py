@@ -1,0 +1,99 @@
+"""The teller: how the storekeeper changes the timelines. What Redis misses while it is gone shows in what it was told last."""
+
+import logging
+import time
+from collections.abc import Collection, Iterable, Mapping
+from uuid import uuid4
+
+from redis.asyncio import Redis
+
+from store.events import Arrival
+from store.logbook import Turn
+from store.timelines import FEED_LENGTH, Unknown, feed_member, redis_or_unknown
+from store.timelines_scripts import CLAIM, PUSH, TOLD
+
+log = logging.getLogger(__name__)
+
+_AWAY = 1.0  # seconds for which Redis is left alone after it has failed, so that the archive goes on at its own pace
+_AT_ONCE = 500  # readers, keys: what one command takes, so that Redis is never busy for long
+_FORGOTTEN_WITH_A_GENERATION = "session:*"  # the archive knows them
+
+
+class Teller:
+    """One process's hand on the timelines. Its methods raise Unknown when Redis cannot be told."""
+
+    def __init__(self, redis: "Redis", epoch: str, partitions: int) -> None:
+        self._redis, self._epoch, self._partitions, self._mark = redis, epoch, partitions, uuid4().hex
+        self._claim, self._told = redis.register_script(CLAIM), redis.register_script(TOLD)
+        self._push = redis.register_script(PUSH)
+        self._away_until = 0.0
+
+    async def claim(self, turns: Mapping[int, Turn], sure: Collection[int] = ()) -> dict[int, int]:
+        """Says that these partitions are ours; up to where the lists have been told of each, without those that are not ours
+        by what Redis knows. `sure` are those that the logbook says are ours whatever Redis says.
+
+        Where the lists have missed something of a partition, all are of an old generation from now on.
+        """
+        if time.monotonic() < self._away_until:
+            raise Unknown("Redis failed a moment ago")
+        words: list[str | int] = []
+        for partition, turn in turns.items():
+            words += [partition, turn.next, turn.number, int(partition in sure)]
+        try:
+            with redis_or_unknown():
+                answer = await self._claim([], [self._epoch, self._partitions, uuid4().hex[:8], self._mark, *words])
+                if answer[0]:
+                    log.warning("the timelines have missed something: all are made anew")
+                    await self._forget_sessions()
+        except Unknown:
+            self._away_until = time.monotonic() + _AWAY
+            raise
+        return {partition: at for partition, at in zip(turns, answer[1:], strict=True) if at >= 0}
+
+    async def push(
+        self, arrivals: Iterable[Arrival], readers: Mapping[int, list[int]], turns: Mapping[int, Turn]
+    ) -> None:
+        """Adds each event to the feeds of its author's readers that are warm."""
+        with redis_or_unknown():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for arrival in arrivals:
+                    to = readers[arrival.actor]
+                    turn = self._turn(turns[arrival.partition])
+                    told: list[str | int | bytes] = [
+                        arrival.partition,
+                        turn,
+                        FEED_LENGTH,
+                        feed_member(arrival.id, arrival.value),
+                    ]
+                    for start in range(0, len(to), _AT_ONCE):
+                        await self._push([], [*told, *to[start : start + _AT_ONCE]], client=pipe)
+                await pipe.execute()
+
+    async def mark_large(self, authors: Collection[int]) -> None:
+        """Says that these have more than MOST_FOLLOWERS, so that their events are read when a feed is read."""
+        if authors:
+            with redis_or_unknown():
+                await self._redis.sadd("large", *authors)
+
+    async def forget(self, keys: Iterable[str]) -> None:
+        """Drops these lists, and voids every fill of them that is under way."""
+        every = [name for key in keys for name in (key, f"lease:{key}")]
+        with redis_or_unknown():
+            for start in range(0, len(every), _AT_ONCE):
+                await self._redis.unlink(*every[start : start + _AT_ONCE])
+
+    async def told(self, spans: Mapping[int, tuple[int, int]], turns: Mapping[int, Turn]) -> None:
+        """Says that the lists have been told all of these. Without effect if Redis has lost something meanwhile."""
+        words: list[str | int] = []
+        for partition, (start, end) in spans.items():
+            words += [partition, self._turn(turns[partition]), start, end]
+        if words:
+            with redis_or_unknown():
+                await self._told([], words)
+
+    async def _forget_sessions(self) -> None:
+        async for key in self._redis.scan_iter(_FORGOTTEN_WITH_A_GENERATION, count=1000):
+            await self._redis.unlink(key)
+
+    def _turn(self, turn: Turn) -> str:
+        return f"{turn.number} {self._mark}"

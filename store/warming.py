@@ -1,0 +1,88 @@
+"""Warming: what a batch of events means for the timelines."""
+
+import logging
+import time
+from collections.abc import Collection, Mapping
+
+from redis.asyncio import Redis
+
+from store.archive import Archive
+from store.batch import departed, ended
+from store.events import TAKES_BACK, Arrival
+from store.feed import Feed
+from store.logbook import Turn
+from store.sessions import KEPT_ENDED, Sessions
+from store.teller import Teller
+from store.timelines import MOST_FOLLOWERS, Unknown
+from store.topic import Topic
+from store.turns import Patiently, Turns
+
+log = logging.getLogger(__name__)
+
+
+class Warming:
+    """Redis may be gone: then the work goes on without it, and what it holds is not believed until it was made anew.
+
+    As long as the archive is being made anew the timelines are left as they are: what comes is old to them.
+    """
+
+    def __init__(
+        self, redis: "Redis", archive: Archive, topic: Topic, patiently: Patiently[dict[int, list[int]]]
+    ) -> None:
+        self._teller = Teller(redis, topic.epoch, topic.partitions)
+        self._feed, self._sessions, self._patiently = Feed(redis, archive), Sessions(redis), patiently
+
+    async def tell(self, arrivals: Collection[Arrival], spans: Mapping[int, tuple[int, int]], turns: Turns) -> None:
+        """Tells the timelines what the archive has already. Raises ArchiveUnavailable."""
+        mine = {partition: turn for partition, turn in turns.mine.items() if partition in spans}
+        if not await turns.is_whole():
+            return
+        try:
+            told = await self._claimed(turns, mine)
+            news = [one for one in arrivals if one.partition in told and one.offset >= told[one.partition]]
+            authors = sorted({one.actor for one in news})
+            followers = await self._patiently(lambda: self._feed.followers(authors))
+            large = {author for author, found in followers.items() if len(found) > MOST_FOLLOWERS}
+            readers = {author: [author] if author in large else [author, *found] for author, found in followers.items()}
+            await self._teller.mark_large(large)
+            await self._teller.push([one for one in news if one.type not in TAKES_BACK], readers, mine)
+            await self._teller.forget(_changed_lists(news, readers))
+            until = int(time.time()) + KEPT_ENDED
+            # The API said so at once, unless Redis was away just then.
+            for sid in ended(news):
+                await self._sessions.mark_ended(sid, until)
+            for uid in departed(news):
+                await self._sessions.mark_all_ended(uid, until)
+            await self._teller.told({p: span for p, span in spans.items() if p in told}, mine)
+        except Unknown as error:
+            log.warning("the timelines miss a batch and will be made anew: %s", error)
+
+    async def look_after(self, turns: Turns) -> None:
+        """In an idle moment: sees to it that the timelines are where we are. Raises ArchiveUnavailable."""
+        if turns.mine and await turns.is_whole():
+            try:
+                await self._claimed(turns, dict(turns.mine))
+            except Unknown as error:
+                log.debug("Redis is not there: %s", error)
+
+    async def _claimed(self, turns: Turns, mine: Mapping[int, Turn]) -> dict[int, int]:
+        """Where the timelines stand in those of the partitions that are ours to tell."""
+        told = await self._teller.claim(mine)
+        refused = mine.keys() - told.keys()
+        if refused and (sure := await turns.are_ours(refused)):
+            # Redis knows of a later turn than the logbook: the archive was restored from an older copy.
+            told |= await self._teller.claim({partition: mine[partition] for partition in sure}, sure)
+        return told
+
+
+def _changed_lists(arrivals: Collection[Arrival], readers: Mapping[int, list[int]]) -> set[str]:
+    """The lists that the arrivals make wrong in another way than by a new event."""
+    keys: set[str] = set()
+    for change in (arrival.change for arrival in arrivals if arrival.change):
+        keys |= {f"following:{change.follower}", f"feed:{change.follower}", f"followers:{change.followee}"}
+    for uid in departed(arrivals):
+        # Whom they followed keeps them among the followers until that is made anew: a feed that nobody reads.
+        keys |= {f"following:{uid}", f"followers:{uid}"}
+    for author in {arrival.actor for arrival in arrivals if arrival.type in TAKES_BACK}:
+        keys |= {f"feed:{reader}" for reader in readers[author]}
+    return keys
