@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 
 from store.archive import Archive, ArchiveUnavailable
 from store.logbook import Turn
@@ -27,6 +28,7 @@ class Turns(ConsumerRebalanceListener):  # type: ignore[misc]
         self._archive, self._reader, self._topic, self._patiently = archive, reader, topic, patiently
         self.mine: dict[int, Turn] = {}
         self._whole = False
+        self._failed: Exception | None = None
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """A batch that is under way may end: the next owner repeats it, to the same effect."""
@@ -34,14 +36,21 @@ class Turns(ConsumerRebalanceListener):  # type: ignore[misc]
             self.mine.pop(at.partition, None)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        await self._patiently(lambda: self._take([at.partition for at in assigned]))
+        # The reader would begin where it likes, before the logbook has said where it is to.
+        self._reader.pause(*assigned)
+        try:
+            await self._patiently(lambda: self._take([at.partition for at in assigned]))
+        except (KafkaError, OSError) as error:
+            self._failed = error  # the caller only logs it
+            return
+        self._reader.resume(*assigned)
 
     async def spans(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> dict[int, tuple[int, int]]:
         """From where to where each partition of the batch goes, without a hole to what was before. Raises OutOfTurn."""
         spans = {}
         for at, records in batch.items():
             if at.partition not in self.mine:
-                raise OutOfTurn(f"records of partition {at.partition}, which is not ours")
+                raise OutOfTurn(f"records of partition {at.partition}, which is not ours: {self._failed!r}")
             stand = self.mine[at.partition].next
             # Offsets may have holes; but a reader whose place is gone from the log jumps to its beginning by itself.
             if records[0].offset > stand < (await self._reader.beginning_offsets([at]))[at]:
@@ -59,6 +68,8 @@ class Turns(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def check(self) -> None:
         """Raises OutOfTurn unless the logbook says what we think. For idle moments: a batch finds out by itself."""
+        if self._failed is not None:
+            raise OutOfTurn(f"taking our partitions failed: {self._failed!r}")
         state = await self._archive.log(lambda logbook: logbook.state())
         if state is None or state.epoch != self._topic.epoch or state.emptying is not None:
             raise OutOfTurn("the archive was emptied, or is being emptied, or is of another topic")

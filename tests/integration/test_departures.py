@@ -27,6 +27,7 @@ def settings(kafka: Process, mongo: Process, redis: Process, names: dict[str, ob
 async def archive(settings: Settings) -> AsyncIterator[Archive]:
     async with open_archive(settings) as opened:
         await opened.ensure_indexes()
+        await opened.log(lambda logbook: logbook.begin("0badcafe", {0: 0}, {0: 0}))
         yield opened
 
 

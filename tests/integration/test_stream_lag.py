@@ -16,6 +16,7 @@ from store.feed import Feed
 from store.process import cancel
 from store.sessions import Sessions
 from store.timelines import open_redis
+from store.topic import ensure_topics
 from store.tokens import Identity
 from stream.frames import Frame
 from stream.life import live
@@ -42,7 +43,10 @@ def settings(kafka: Process, mongo: Process, redis: Process, names: dict[str, ob
 
 @pytest.fixture
 async def archive(settings: StreamSettings) -> AsyncIterator[Archive]:
+    topic = await ensure_topics(settings)
+    start = dict.fromkeys(range(topic.partitions), 0)
     async with open_archive(settings) as opened:
+        await opened.log(lambda logbook: logbook.begin(topic.epoch, start, start))
         yield opened
 
 
