@@ -16,8 +16,8 @@ from store.feed import Feed
 from store.process import cancel
 from store.sessions import Sessions
 from store.timelines import open_redis
-from store.topic import ensure_topics
 from store.tokens import Identity
+from store.topic import ensure_topics
 from stream.frames import Frame
 from stream.life import live
 from stream.meters import Meters
