@@ -1,7 +1,6 @@
 """The teller: how the storekeeper changes the timelines. What Redis misses while it is gone shows in what it was told last."""
 
 import logging
-import time
 from collections.abc import Collection, Iterable, Mapping
 from uuid import uuid4
 
@@ -9,12 +8,11 @@ from redis.asyncio import Redis
 
 from store.events import Arrival
 from store.logbook import Turn
-from store.timelines import FEED_LENGTH, Unknown, feed_member, redis_or_unknown
+from store.timelines import FEED_LENGTH, feed_member, redis_or_unknown
 from store.timelines_scripts import CLAIM, PUSH, TOLD
 
 log = logging.getLogger(__name__)
 
-_AWAY = 1.0  # seconds for which Redis is left alone after it has failed, so that the archive goes on at its own pace
 _AT_ONCE = 500  # readers, keys: what one command takes, so that Redis is never busy for long
 _FORGOTTEN_WITH_A_GENERATION = "session:*"  # the archive knows them
 
@@ -26,7 +24,6 @@ class Teller:
         self._redis, self._epoch, self._partitions, self._mark = redis, epoch, partitions, uuid4().hex
         self._claim, self._told = redis.register_script(CLAIM), redis.register_script(TOLD)
         self._push = redis.register_script(PUSH)
-        self._away_until = 0.0
 
     async def claim(self, turns: Mapping[int, Turn], sure: Collection[int] = ()) -> dict[int, int]:
         """Says that these partitions are ours; up to where the lists have been told of each, without those that are not ours
@@ -34,20 +31,14 @@ class Teller:
 
         Where the lists have missed something of a partition, all are of an old generation from now on.
         """
-        if time.monotonic() < self._away_until:
-            raise Unknown("Redis failed a moment ago")
         words: list[str | int] = []
         for partition, turn in turns.items():
             words += [partition, turn.next, turn.number, int(partition in sure)]
-        try:
-            with redis_or_unknown():
-                answer = await self._claim([], [self._epoch, self._partitions, uuid4().hex[:8], self._mark, *words])
-                if answer[0]:
-                    log.warning("the timelines have missed something: all are made anew")
-                    await self._forget_sessions()
-        except Unknown:
-            self._away_until = time.monotonic() + _AWAY
-            raise
+        with redis_or_unknown():
+            answer = await self._claim([], [self._epoch, self._partitions, uuid4().hex[:8], self._mark, *words])
+            if answer[0]:
+                log.warning("the timelines have missed something: all are made anew")
+                await self._forget_sessions()
         return {partition: at for partition, at in zip(turns, answer[1:], strict=True) if at >= 0}
 
     async def push(
