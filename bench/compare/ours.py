@@ -91,3 +91,15 @@ class FedWire(Fed):
 
 class FedPlain(Fed):
     name = "stickyfeed, plain door"
+
+
+class FedSockets(Fed):
+    """The same wire, and WebSocket at the edge."""
+
+    name = "stickyfeed, wire, WebSocket"
+    way = Way(live='"event":"snapshot"', cursors=False, websocket=True)
+    h2 = True
+    positions = frozenset((Position.BARE,))
+
+    def target(self, uid: int, authors: Sequence[int]) -> str:  # noqa: ARG002
+        return f"/v1/ws?uid={uid:012d}"

@@ -33,8 +33,13 @@ class Poster:
 
     async def _answer(self) -> None:
         head = await self._reader.readuntil(b"\r\n\r\n")
-        length = _LENGTH.search(head)
-        body = await self._reader.readexactly(int(length.group(1)) if length else 0)
+        length, body = _LENGTH.search(head), b""
+        if length:
+            body = await self._reader.readexactly(int(length.group(1)))
+        elif b"chunked" in head.lower():
+            while size := int(await self._reader.readuntil(b"\r\n"), 16):
+                body += (await self._reader.readexactly(size + 2))[:-2]
+            await self._reader.readexactly(2)
         if head[9:10] != b"2":
             raise RuntimeError(f"a post was refused: {head[:200]!r} {body[:200]!r}")
 
