@@ -11,10 +11,15 @@ from local.child import tail_of
 from local.install_steps import InstallError, PersonNeeded
 from local.limits import UnknownLimits
 from local.lock import AlreadyRunning
-from local.place import NAMES, Place
+from local.place import NAMES, STREAM_PLACES, Place
 from local.ports import NoPort
 
 _LOG_LINES = 20
+_OF_NODES = {
+    "drain": "no new users for a stream node, and its streams leave evenly; it goes on running",
+    "fill": "a drained stream node takes its users again",
+    "remove": "end a stream node for good",
+}
 
 
 def main() -> int:
@@ -48,7 +53,9 @@ def _run(chosen: argparse.Namespace, place: Place) -> int:
             return asyncio.run(commands.reset(place))
         case "status":
             return asyncio.run(commands.status(place, as_json=chosen.json))
-        case "start" | "stop":
+        case "scale":
+            return asyncio.run(commands.scale(place, chosen.count))
+        case "start" | "stop" | "drain" | "fill" | "remove":
             return asyncio.run(commands.act(place, chosen.command, chosen.name))
         case "rotate-key":
             return commands.rotate_key(place)
@@ -67,6 +74,7 @@ def _run(chosen: argparse.Namespace, place: Place) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("--dir", type=Path, help="where its data lives (else LOCAL_DIR, else .local)")
+    every = list(dict.fromkeys((*NAMES, *STREAM_PLACES)))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("up", help="install what is missing, start everything, print the address")
     commands.add_parser("down", help="end everything")
@@ -74,10 +82,15 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="every process").add_argument("--json", action="store_true")
     commands.add_parser("rotate-key", help="sign tokens with a new key from now on")
     logs = commands.add_parser("logs", help="the last lines of every log, or of one")
-    logs.add_argument("name", nargs="?", choices=[*NAMES, "supervisor"], metavar="NAME")
+    logs.add_argument("name", nargs="?", choices=[*every, "supervisor"], metavar="NAME")
     logs.add_argument("-f", "--follow", action="store_true", help="and what comes after")
     for verb in ("start", "stop"):
-        commands.add_parser(verb, help=f"{verb} one process").add_argument("name", choices=NAMES, metavar="NAME")
+        commands.add_parser(verb, help=f"{verb} one process").add_argument("name", choices=every, metavar="NAME")
+    scale = commands.add_parser("scale", help="so many stream nodes, without a reload")
+    scale.add_argument("what", choices=["stream"])
+    scale.add_argument("count", type=int, choices=range(1, len(STREAM_PLACES) + 1), metavar="N")
+    for verb, what in _OF_NODES.items():
+        commands.add_parser(verb, help=what).add_argument("name", choices=STREAM_PLACES, metavar="NODE")
     install = commands.add_parser(
         "install", help="only install what is missing, or what tests need besides, or `mongo-rs`"
     )
@@ -89,7 +102,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _logs(place: Place, name: str | None, *, follow: bool) -> int:
-    names = [name] if name else [*NAMES, "supervisor"]
+    more = (node for node in STREAM_PLACES if node not in NAMES and place.log(node).exists())
+    names = [name] if name else [*NAMES, *more, "supervisor"]
     if follow:
         os.execvp("tail", ["tail", "-n", str(_LOG_LINES), "-F", *(str(place.log(one)) for one in names)])  # noqa: S606
     for one in names:

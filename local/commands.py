@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from local import control, keys
 from local.control import Message, NotRunning
@@ -31,13 +32,24 @@ async def status(place: Place, *, as_json: bool) -> int:
 
 
 async def act(place: Place, verb: str, name: str) -> int:
-    """Starts or stops one process of the running system."""
+    """Does that with one process of the running system."""
     try:
         answer = await _last(control.ask(place.control, {"do": verb, "name": name}, _END_WITHIN))
     except NotRunning:
         answer = {"error": "nothing is running: `python -m local up` first"}
     print(f"  {name:<14} {answer.get('done') or answer.get('error')}")
     return 1 if "error" in answer else 0
+
+
+async def scale(place: Place, count: int) -> int:
+    """So many stream nodes, told one by one."""
+    last: Message = {"error": "nothing is running: `python -m local up` first"}
+    with suppress(NotRunning):
+        async for last in control.ask(place.control, {"do": "scale", "count": count}, _END_WITHIN):
+            if "name" in last:
+                print(f"  {last['name']:<14} {last['said']}", flush=True)
+    print(f"  {last.get('done') or last.get('error')}")
+    return 1 if "error" in last else 0
 
 
 async def down(place: Place) -> int:
@@ -67,7 +79,7 @@ async def reset(place: Place) -> int:
     await down(place)
     for path in (place.data, place.logs, place.secrets, place.keys, place.sockets):
         shutil.rmtree(path, ignore_errors=True)
-    for path in (place.environment, place.directory / "ports.json"):
+    for path in (place.environment, place.directory / "ports.json", place.directory / "nodes.json"):
         path.unlink(missing_ok=True)
     print(f"deleted the data in {place.directory}; the software in {place.software} is kept")
     return 0

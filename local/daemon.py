@@ -9,6 +9,7 @@ import sys
 
 from local import control, environment, keys
 from local.desk import Desk
+from local.fleet import Fleet
 from local.lock import hold, pid_file
 from local.place import PROJECT
 from local.plan import specs
@@ -49,7 +50,7 @@ async def supervise(site: Site) -> None:
     end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end.set)
-    desk = Desk(supervisor, end)
+    desk = Desk(supervisor, Fleet(site, supervisor), end)
     server = await control.serve(site.place.control, desk.answer)
     starting = asyncio.create_task(desk.start_all())
     watching = asyncio.create_task(_end_with_directory(site, end))

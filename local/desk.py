@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 
+from local.admin import Refused
 from local.control import Message
+from local.fleet import Fleet
 from local.process import Failed, State
 from local.status import Status
 from local.supervisor import Supervisor
@@ -12,13 +14,14 @@ from local.supervisor import Supervisor
 log = logging.getLogger(__name__)
 
 _START_ONE_WITHIN = 60
+_FAILURES = (Failed, Refused, ValueError, OSError, TimeoutError)
 
 
 class Desk:
     """`end` is set when somebody asks for `down`; whoever runs the supervisor sets `ended` when it is done."""
 
-    def __init__(self, supervisor: Supervisor, end: asyncio.Event) -> None:
-        self._supervisor, self._end = supervisor, end
+    def __init__(self, supervisor: Supervisor, fleet: Fleet, end: asyncio.Event) -> None:
+        self._supervisor, self._fleet, self._end = supervisor, fleet, end
         self.ended = asyncio.Event()
 
     async def start_all(self) -> None:
@@ -28,7 +31,7 @@ class Desk:
             log.error("%s", failure)
 
     async def answer(self, request: Message) -> AsyncIterator[Message]:
-        """`status`; `start` and `stop` with a name; `down`. The last message has `done`, or `error`."""
+        """What `control.ask` may ask: a verb, often with a name. The last message has `done`, or `error`."""
         match request:
             case {"do": "status"}:
                 yield {"done": [Status.of(process).as_json() for process in self._supervisor.processes.values()]}
@@ -38,6 +41,11 @@ class Desk:
                 yield {
                     "error": f"there is no {request.get('name')!r}: the processes are {', '.join(self._supervisor.processes)}"
                 }
+            case {"do": "scale", "count": int(count)}:
+                async for message in self._scaled(count):
+                    yield message
+            case {"do": "drain" | "fill" | "remove" as verb, "name": str(name)}:
+                yield await self._done(getattr(self._fleet, verb)(name))
             case {"do": "down"}:
                 self._end.set()
                 async for message in self._watch_end():
@@ -54,6 +62,21 @@ class Desk:
         except Failed as failure:
             return {"error": str(failure)}
         return {"done": f"ready on {', '.join(process.addresses)}"}
+
+    async def _scaled(self, count: int) -> AsyncIterator[Message]:
+        try:
+            async for message in self._fleet.scale(count):
+                yield message
+            yield {"done": f"{count} stream nodes"}
+        except _FAILURES as failure:
+            yield {"error": str(failure) or "the edge or a node did not answer in time"}
+
+    @staticmethod
+    async def _done(work: Coroutine[object, object, str]) -> Message:
+        try:
+            return {"done": await work}
+        except _FAILURES as failure:
+            return {"error": str(failure) or "the edge or the node did not answer in time"}
 
     async def _watch_end(self) -> AsyncIterator[Message]:
         """Names each process as it ends."""

@@ -1,10 +1,9 @@
 """HAProxy, the edge."""
 
-import asyncio
 import signal
 from pathlib import Path
 
-from local import environment
+from local import admin, environment
 from local.http_check import expect_200, get
 from local.install_edge import ensure_haproxy
 from local.site import Site
@@ -15,12 +14,12 @@ def spec(site: Site, name: str = "haproxy") -> Spec:
     """Starts at once, whatever the nodes do: it answers for those that are not there yet."""
     stats = f"http://127.0.0.1:{site.stats}"
 
-    admin = site.place.sockets / "haproxy.sock"
+    socket = site.place.sockets / "haproxy.sock"
 
     async def ready() -> str:
         await expect_200(f"127.0.0.1:{site.stats}", "/stats")
         await get(f"127.0.0.1:{site.front}", "/healthz")
-        return f"streams go to the {await _door(admin)} door"
+        return f"streams go to the {await _door(socket)} door"
 
     return Spec(
         name=name,
@@ -30,7 +29,7 @@ def spec(site: Site, name: str = "haproxy") -> Spec:
         offers={
             "EDGE_URL": site.address,
             "STATS_URL": stats,
-            "ADMIN_SOCKET": str(admin),
+            "ADMIN_SOCKET": str(socket),
         },
         addresses=(site.address, site.tls_address, stats),
         ready=ready,
@@ -40,12 +39,6 @@ def spec(site: Site, name: str = "haproxy") -> Spec:
     )
 
 
-async def _door(admin: Path) -> str:
+async def _door(socket: Path) -> str:
     """Which door of the nodes its configuration has chosen: `wire` or `plain`."""
-    reader, writer = await asyncio.open_unix_connection(admin)
-    try:
-        writer.write(b"show env STREAM_DOOR\n")
-        said = (await reader.read()).decode()
-    finally:
-        writer.close()
-    return said.strip().removeprefix("STREAM_DOOR=")
+    return (await admin.ask(socket, "show env STREAM_DOOR")).strip().removeprefix("STREAM_DOOR=")

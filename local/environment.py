@@ -4,7 +4,7 @@ import shlex
 
 from local import limits, mysql
 from local.keys import write_private
-from local.site import API_NODES, STREAM_NODES, Site
+from local.site import API_NODES, Site
 
 
 def shared(site: Site) -> dict[str, str]:
@@ -27,8 +27,6 @@ def shared(site: Site) -> dict[str, str]:
 
 def of_edge(site: Site) -> dict[str, str]:
     """What HAProxy's configuration reads besides."""
-    nodes = {name.upper().replace("-", "_"): site.at_port(name) for name in (*API_NODES, *STREAM_NODES)}
-    wires = {name.upper().replace("STREAM-", "STREAM_WIRE_"): site.at_port(f"{name}-wire") for name in STREAM_NODES}
     return {
         "EDGE_BIND": site.binds(site.front),
         "EDGE_TLS_BIND": site.binds(site.tls),
@@ -38,9 +36,18 @@ def of_edge(site: Site) -> dict[str, str]:
         **limits.chosen(),
         "STATS_BIND": f"127.0.0.1:{site.stats}",
         "ADMIN_SOCKET": str(site.place.sockets / "haproxy.sock"),
-        **nodes,
-        **wires,
+        **{name.upper().replace("-", "_"): site.at_port(name) for name in API_NODES},
+        **of_stream_nodes(site),
     }
+
+
+def of_stream_nodes(site: Site) -> dict[str, str]:
+    """Where the stream nodes are, both doors."""
+    nodes = {name.upper().replace("-", "_"): site.at_port(name) for name in site.stream_nodes}
+    wires = {
+        name.upper().replace("STREAM-", "STREAM_WIRE_"): site.at_port(f"{name}-wire") for name in site.stream_nodes
+    }
+    return nodes | wires
 
 
 def write(site: Site) -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 
-# In the order in which `status` shows them.
+# All stream nodes that there can be: each number is a place in the edge's hash for ever.
+STREAM_PLACES = tuple(f"stream-{n}" for n in range(1, 9))
+
+# Those of a new system, in the order in which `status` shows them.
 NAMES = (
     *("kafka-1", "mongo", "mysql-primary", "mysql-replica", "redis", "haproxy"),
     *("api-1", "api-2", "stream-1", "stream-2", "storekeeper-1"),

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 
 from local import edge, kafka, mongo, mysql, ours, redis
-from local.site import STREAM_NODES, Site
+from local.place import STREAM_PLACES
+from local.site import Site
 from local.spec import Spec
 
 PROCESSES: dict[str, Callable[[Site, str], Spec]] = {
@@ -15,8 +16,7 @@ PROCESSES: dict[str, Callable[[Site, str], Spec]] = {
     "haproxy": edge.spec,
     "api-1": ours.api,
     "api-2": ours.api,
-    "stream-1": ours.stream,
-    "stream-2": ours.stream,
+    **dict.fromkeys(STREAM_PLACES, ours.stream),
     "storekeeper-1": ours.storekeeper,
 }
 
@@ -27,7 +27,7 @@ class UnknownName(ValueError):
 
 def specs(site: Site, only: Iterable[str] | None = None) -> list[Spec]:
     """The processes named, and what they need, installed if missing; all without `only`. Raises InstallError, UnknownName."""
-    wanted = list(PROCESSES if only is None else only)
+    wanted = everything(site) if only is None else list(only)
     chosen: dict[str, Spec] = {}
     while wanted:
         name = wanted.pop()
@@ -39,8 +39,13 @@ def specs(site: Site, only: Iterable[str] | None = None) -> list[Spec]:
     return [chosen[name] for name in PROCESSES if name in chosen]
 
 
+def everything(site: Site) -> list[str]:
+    """The names of all processes that this system has now."""
+    return [name for name in PROCESSES if name not in STREAM_PLACES or name in site.stream_nodes]
+
+
 def port_names(only: Iterable[str] | None = None) -> list[str]:
     """The names under which the private ports of these processes are kept."""
     names = list(PROCESSES if only is None else only)
-    wires = [f"{name}-wire" for name in names if name in STREAM_NODES]
+    wires = [f"{name}-wire" for name in names if name in STREAM_PLACES]
     return [*names, *wires, *(["kafka-1-controller"] if "kafka-1" in names else [])]

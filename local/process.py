@@ -105,6 +105,11 @@ class Process:
         await self._set(State.STOPPED)
         return said
 
+    def tell(self, which: signal.Signals) -> None:
+        """Tells the process something that does not end it."""
+        if self.pid is not None:
+            os.kill(self.pid, which)
+
     async def kill(self) -> None:
         """SIGKILL, as a crash would do it. A supervised process comes back by itself."""
         if self._child is not None and self._child.returncode is None:

@@ -1,15 +1,17 @@
 """One system before it runs: its place, ports and secrets, and where its parts are found."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from local.certificate import certificate
-from local.keys import Secrets, signing_key
-from local.place import PROJECT, Place
+from local.keys import Secrets, signing_key, write_private
+from local.place import PROJECT, STREAM_PLACES, Place
 from local.ports import Ports, is_free
 
 API_NODES = ("api-1", "api-2")
+# Those of a new system.
 STREAM_NODES = ("stream-1", "stream-2")
 
 
@@ -50,6 +52,23 @@ class Site:
     def at_port(self, name: str) -> str:
         """`127.0.0.1:port` of what listens under that name."""
         return f"127.0.0.1:{self.ports[name]}"
+
+    @property
+    def stream_nodes(self) -> tuple[str, ...]:
+        """The stream nodes there are, also after a restart."""
+        try:
+            kept = json.loads(self._nodes_file.read_text())
+        except FileNotFoundError:
+            return STREAM_NODES
+        return tuple(name for name in STREAM_PLACES if name in kept)
+
+    def keep_stream_nodes(self, names: Iterable[str]) -> None:
+        """From now on there are these."""
+        write_private(self._nodes_file, json.dumps(sorted(names)))
+
+    @property
+    def _nodes_file(self) -> Path:
+        return self.place.directory / "nodes.json"
 
     @property
     def address(self) -> str:

@@ -18,9 +18,16 @@ class Supervisor:
     """The same one under `python -m local up` and in tests. It must live in the thread that ends last (PR_SET_PDEATHSIG)."""
 
     def __init__(self, specs: Iterable[Spec], logs: Path, say: Say, *, respawn: bool = True) -> None:
-        self._say, self._logs = say, logs
-        self.processes = {spec.name: Process(spec, logs / f"{spec.name}.log", say, respawn=respawn) for spec in specs}
+        self._say, self._logs, self._respawn = say, logs, respawn
+        self.processes: dict[str, Process] = {}
+        for spec in specs:
+            self.add(spec)
         self._tasks: list[asyncio.Task[None]] = []
+
+    def add(self, spec: Spec) -> None:
+        """One more process, that nobody has started yet."""
+        log = self._logs / f"{spec.name}.log"
+        self.processes[spec.name] = Process(spec, log, self._say, respawn=self._respawn)
 
     async def start(self, within: float = 90) -> None:
         """Returns when every process is ready, each begun when those it needs were.

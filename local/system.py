@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from local import environment
+from local.fleet import Fleet
 from local.place import Place
 from local.plan import port_names, specs
 from local.process import Process
@@ -80,6 +81,12 @@ class System:
     @property
     def processes(self) -> Mapping[str, Process]:
         return self._supervisor.processes if self._supervisor is not None else {}
+
+    @property
+    def fleet(self) -> Fleet:
+        """Its stream nodes: more, fewer, drained."""
+        assert self._supervisor is not None
+        return Fleet(self.site, self._supervisor)
 
     async def start(self, name: str) -> None:
         """Returns when it is ready."""

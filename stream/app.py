@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import time
 from contextlib import AsyncExitStack
 
@@ -51,7 +52,7 @@ async def run() -> None:
         meters = Meters(node)
         verifier = Verifier(settings.token_keys, settings.token_issuer, settings.token_audience)
 
-        tasks = [follow_log(node, meters), end_stuck_streams(node)]
+        tasks = [follow_log(node, meters), end_stuck_streams(node), empty_when_told(node)]
         wire = None
         if settings.stream_wire_bind:
             wire = await stack.enter_async_context(open_door(node, meters, verifier))
@@ -76,15 +77,31 @@ async def end_stuck_streams(node: Node) -> None:
 
 
 async def drained(node: Node) -> None:
-    """Not ready first, so that the edge sends nobody else; then the streams end evenly over DRAIN seconds."""
+    """Not ready first, so that the edge sends nobody else; then the streams end evenly."""
     node.draining = True
     if node.hub is None or not len(node.hub):
         return
     await asyncio.sleep(_SEEN_BY_THE_EDGE)
-    streams = list(node.hub)
+    await end_evenly(node)
+
+
+async def empty_when_told(node: Node) -> None:
+    """At SIGUSR1 the streams end evenly, and the node goes on: for an edge that sends it nobody any more."""
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, told.set)
+    while True:
+        await told.wait()
+        told.clear()
+        await end_evenly(node)
+
+
+async def end_evenly(node: Node) -> None:
+    """Ends the streams there are, over DRAIN seconds."""
+    streams = list(node.hub or ())
     log.info("ending %d streams over %d s", len(streams), node.settings.drain)
     at_once = -(-len(streams) // _DRAIN_STEPS)
-    for first in range(0, len(streams), at_once):
+    for first in range(0, len(streams), at_once or 1):
         for stream in streams[first : first + at_once]:
-            node.hub.end(stream, "drain")
+            if node.hub is not None:
+                node.hub.end(stream, "drain")
         await asyncio.sleep(node.settings.drain * at_once / len(streams))

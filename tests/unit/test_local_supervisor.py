@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from local.child import tail_of
-from local.place import NAMES
+from local.place import NAMES, STREAM_PLACES
 from local.plan import PROCESSES
 from local.process import Failed, Process, State
 from local.spec import Spec
@@ -261,4 +261,4 @@ async def has_text(log: Path) -> None:
 
 
 def test_the_names_that_commands_know_are_those_of_the_processes() -> None:
-    assert tuple(PROCESSES) == NAMES
+    assert set(PROCESSES) == {*NAMES, *STREAM_PLACES}
