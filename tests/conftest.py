@@ -7,7 +7,7 @@ import pytest
 from local import limits
 from local.system import System
 
-LIMITS = {**limits.BENCH, "LIMIT_POSTS": "1000000"}
+LIMITS = {**limits.BENCH, "LIMIT_POSTS": "1000000", "DRAIN": "3"}
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,17 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from local import admin
+from tests.integration import edge_hash
+from tests.integration.edge_node import node
 from tests.integration.edge_system import Edge, edge, name_of, ways
 from tests.integration.edge_tokens import SECRET_KID
 
-_SPREAD_UIDS = 20_000
+_SPREAD_UIDS = 100_000
 _CLIENTS = 20
 
 
@@ -20,14 +23,14 @@ async def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     directory = tmp_path_factory.mktemp("edge")
     async with edge(binary, directory, api=2, stream=4, settings={"STREAM_DOOR": door}) as started:
         yield started
-        assert any(node.by_wire for node in started.nodes.values()) == (door == "wire")
+        assert any(one.by_wire for one in started.nodes.values()) == (door == "wire")
 
 
-async def nodes_of(running: Edge, uids: range) -> dict[int, str]:
+async def nodes_of(running: Edge, uids: Sequence[int]) -> dict[int, str]:
     """Asks for each uid over a few connections that stay open: which node it gets."""
     found: dict[int, str] = {}
 
-    async def ask(some: range) -> None:
+    async def ask(some: Sequence[int]) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
         for uid in some:
             token = running.mint.good(uid, alg="HS256", kid=SECRET_KID)
@@ -43,15 +46,50 @@ async def nodes_of(running: Edge, uids: range) -> dict[int, str]:
     return found
 
 
-async def test_a_user_always_gets_the_same_node_and_20000_spread_evenly(running: Edge) -> None:
-    first = await nodes_of(running, range(1, _SPREAD_UIDS + 1))
+async def test_a_user_always_gets_the_same_node_which_is_the_one_that_the_hash_says(running: Edge) -> None:
+    uids = [*range(1, 1001), *range(10**6, 10**6 + 500), *range(2**53 - 500, 2**53)]
+    first = await nodes_of(running, uids)
     again = await nodes_of(running, range(1, 501))
 
-    shares = {name: count / _SPREAD_UIDS for name, count in sorted(Counter(first.values()).items())}
-    print(f"\nHAProxy {running.version}: {shares}")
-    assert set(shares) == {"stream-1", "stream-2", "stream-3", "stream-4"}
-    assert all(abs(share - 0.25) < 0.03 for share in shares.values())
+    said = {uid: f"stream-{server}" for uid, server in edge_hash.nodes_of(uids, range(1, 5)).items()}
+    assert first == said
     assert again == {uid: first[uid] for uid in again}
+
+
+def test_100000_users_spread_evenly_and_a_node_added_moves_no_more_than_it_must() -> None:
+    """By the hash that the test above has compared with the real one."""
+    uids = range(1, _SPREAD_UIDS + 1)
+    by_count = {count: edge_hash.nodes_of(uids, range(1, count + 1)) for count in range(1, 9)}
+
+    shares = [share / _SPREAD_UIDS for share in Counter(by_count[4].values()).values()]
+    moved = {}
+    for count in range(1, 8):
+        went = {uid for uid in uids if by_count[count][uid] != by_count[count + 1][uid]}
+        assert {by_count[count + 1][uid] for uid in went} == {count + 1}, "nobody moves between the others"
+        moved[count + 1] = len(went) / _SPREAD_UIDS
+    print(f"\nshares of 4: {shares}; moved by one more: {moved}")
+    assert all(abs(share - 0.25) < 0.03 for share in shares)
+    assert all(share <= 1 / count + 0.02 for count, share in moved.items())
+
+
+async def test_a_node_that_comes_while_it_runs_takes_its_share_and_gives_it_back(running: Edge) -> None:
+    uids = range(1, 1001)
+    before = await nodes_of(running, uids)
+    async with node("stream-5") as fifth:
+        await admin.place(running.socket, "stream-5", (fifth.address, fifth.wire))
+        await running.until_up("stream", 5)
+
+        with_it = await nodes_of(running, uids)
+        await admin.drain(running.socket, "stream-5")
+        drained = await nodes_of(running, uids)
+        await admin.clear(running.socket, "stream-5")
+
+    went = {uid for uid in uids if with_it[uid] != before[uid]}
+    assert {with_it[uid] for uid in went} == {"stream-5"}
+    assert 0 < len(went) <= len(uids) * (1 / 5 + 0.02)
+    assert with_it == {uid: f"stream-{server}" for uid, server in edge_hash.nodes_of(uids, range(1, 6)).items()}
+    assert drained == before
+    assert await nodes_of(running, uids) == before
 
 
 async def test_a_node_that_goes_moves_its_own_users_and_they_come_back_to_it(running: Edge) -> None:

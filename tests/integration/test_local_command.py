@@ -115,6 +115,26 @@ async def test_one_process_can_be_stopped_and_started(person: Person) -> None:
     assert (await person.sees())["stream-2"]["state"] == "ready"
 
 
+async def test_nodes_come_and_go_and_the_key_rotates_and_nothing_is_started_again(person: Person) -> None:
+    before = {name: one["pid"] for name, one in (await person.sees()).items()}
+    public = person.directory / "keys" / "public"
+    old = {file.name for file in public.iterdir()}
+
+    typed = [await person.types("scale", "stream", "3")]
+    grown = await person.sees()
+    for words in (("drain", "stream-3"), ("fill", "stream-3"), ("remove", "stream-3"), ("rotate-key",)):
+        typed.append(await person.types(*words))
+    refused = await person.types("remove", "stream-7")
+    after = {name: one["pid"] for name, one in (await person.sees()).items()}
+
+    assert [code for code, _ in typed] == [0] * 5, typed
+    assert grown["stream-3"]["state"] == "ready"
+    assert after == before
+    assert len({file.name for file in public.iterdir()} - old) == 1
+    assert refused[0] == 1
+    assert "there is no stream node 'stream-7'" in refused[1]
+
+
 async def test_a_killed_process_comes_back_and_status_counts_it(person: Person) -> None:
     before = (await person.sees())["api-2"]
     os.kill(int(str(before["pid"])), signal.SIGKILL)
