@@ -1,6 +1,6 @@
 """`python -m bench delay|resume|replay`: against a running system, by default the one of `make up`.
 
-`tokens`, `writes`, `peers`, `compare`, `soak` and `tables` have servers of their own (docs/performance.md).
+`tokens`, `scale`, `writes`, `peers`, `compare`, `soak` and `tables` have servers of their own (docs/performance.md).
 """
 
 import argparse
@@ -10,6 +10,7 @@ import uvloop
 
 from bench import delay, replay, resume, tokens
 from bench.compare.arguments import add_compare
+from bench.scale import add_scale
 from bench.writes import add_writes
 
 
@@ -40,6 +41,7 @@ def main() -> None:
     four.add_argument("--threads", type=int, default=1)
     add_writes(commands)
     add_compare(commands)
+    add_scale(commands)
     given = parser.parse_args()
     if "run" in given:
         given.run(given)

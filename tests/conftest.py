@@ -1,5 +1,6 @@
 """What every level of tests shares. Servers are started once per run, on ports of their own, and end with it."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -7,6 +8,10 @@ import pytest
 from local import limits
 from local.system import System
 
+# What begins every header and payload of a token; how one is sent; the password of everybody in the tests.
+_SECRET = re.compile(
+    r"eyJ[A-Za-z0-9_-]{8}|bearer[ .][A-Za-z0-9]|sf_(access|refresh)=|access_token=|\b1234567890\b", re.IGNORECASE
+)
 LIMITS = {**limits.BENCH, "LIMIT_POSTS": "1000000", "DRAIN": "3"}
 
 
@@ -15,3 +20,14 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Syst
     """The whole system, as `make up` starts it, with limits that do not hinder a test whose users all come from one address."""
     async with System(tmp_path_factory.mktemp("system"), settings=LIMITS) as running:
         yield running
+        assert words_that_no_log_may_hold(running) == []
+
+
+def words_that_no_log_may_hold(system: System) -> list[str]:
+    """G8, after everything that the tests have done: pieces of tokens and passwords, each with its log."""
+    return [
+        f"{file.name}: {line[:200]}"
+        for file in system.site.place.logs.iterdir()
+        for line in file.read_text(errors="replace").splitlines()
+        if _SECRET.search(line)
+    ]
