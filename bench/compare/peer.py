@@ -1,12 +1,15 @@
 """What every server that is compared must be able to do."""
 
 import asyncio
+import os
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Self
 
+from bench.compare import meter
 from bench.compare.load import Way
 from bench.compare.posts import Post
 from bench.compare.scenario import Position, Scenario, readers, reads
@@ -15,6 +18,7 @@ from local.ports import free_port
 from local.spec import Spec, nothing_to_do
 
 _READY_WITHIN = 60.0
+_END_WITHIN = 5.0
 _UPGRADE = (
     *("Upgrade: websocket", "Connection: Upgrade"),
     *("Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="),
@@ -80,7 +84,9 @@ class Peer(ABC):
     async def run(self, *command: str, env: Mapping[str, str] | None = None, port: int | None = None) -> Child:
         """Starts a process of the server; waits until it listens on `port`. It ends with this run."""
         log = self.directory / f"{Path(command[0]).name}-{len(self._children)}.log"
-        child = await spawn(Spec(self.name, command, nothing_to_do, environment=env or {}), log)
+        # Killed outright, some would leave their own children behind.
+        spec = Spec(self.name, command, nothing_to_do, environment=env or {}, death_signal=signal.SIGTERM)
+        child = await spawn(spec, log)
         self._children.append(child)
         if port is not None:
             await listening(child, port, log)
@@ -95,9 +101,13 @@ class Peer(ABC):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.stack.aclose()
+        below = set(meter.tree(self.pids)) - set(self.pids)
         for child in self._children:
-            await end(child, Spec("", (), nothing_to_do).stop_signal, 5)
+            await end(child, signal.SIGTERM, _END_WITHIN)
+        for pid in below:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        await self.stack.aclose()
 
 
 async def listening(child: Child, port: int, log: Path) -> None:

@@ -52,6 +52,7 @@ _ANSWER = (
 class Pushpin(Peer):
     name = "Pushpin"
     way = Way(live=":hi", cursors=False)
+    at_once = 50  # it loses some of those that come together, and they have to ask again
 
     async def start(self) -> None:
         root, control, origin = pushpin(), free_port(), free_port()
@@ -94,5 +95,5 @@ async def _origin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             writer.close()
             return
         authors = head.split(b" ", 2)[1].rpartition(b"authors=")[2].decode().split(",")
-        channels = "".join(f"Grip-Channel: {author}\r\n" for author in authors)
+        channels = f"Grip-Channel: {', '.join(authors)}\r\n"
         writer.write(_ANSWER.format(channels=channels).encode())

@@ -24,7 +24,17 @@ class SseStarlette(Peer):
             "--port",
             str(self.port),
         )
-        how = ("--backlog", "4096", "--no-access-log", "--loop", "uvloop", "--http", "httptools")
+        how = (
+            "--backlog",
+            "4096",
+            "--no-access-log",
+            "--loop",
+            "uvloop",
+            "--http",
+            "httptools",
+            "--timeout-graceful-shutdown",
+            "1",
+        )
         await self.run(str(python), "-m", "uvicorn", "queues:app", *where, *how, port=self.port)
         self._poster = await Poster.to(self.port)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench.compare.figures import Figures, both, one
+from bench.compare.life import LifeWire
 from bench.compare.nchan import Nchan
 from bench.compare.ours import FedWire
 from bench.compare.scenario import SCENARIOS, Position
@@ -46,6 +47,11 @@ def targets(figures: Figures, ours: str = OURS) -> Iterator[Target]:
                 yield Target(f"node + HAProxy, half of Nchan + HAProxy, {name}, {said}", theirs / 2, with_edge, "us")
     speed = get("broadcast-2000", "bursts", one("per_second"))
     yield Target("deliveries per second in bursts, broadcast-2000", 800_000, speed, "/s", at_least=True)
+    yield Target(
+        "node CPU per connect, 20 followees known to it", 150, get("social20-2000", "connect", one("server_us")), "us"
+    )
+    cold = get("social200-2000", "connect", one("server_us"), LifeWire.name)
+    yield Target("node CPU per connect, 200 followees from Redis", 300, cold, "us")
     idle = get("social200-2000", "connect", one("server_bytes"))
     yield Target("node memory per idle stream with 200 followees", 3072, idle, "bytes")
     others = [
