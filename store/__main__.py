@@ -1,10 +1,15 @@
-"""`python -m store`: one storekeeper, with its health on STOREKEEPER_BIND."""
+"""`python -m store`: one storekeeper, with its health on STOREKEEPER_BIND; `dead` and `rebuild`: commands beside it."""
+
+import asyncio
+import logging
+import sys
 
 from quart import Quart
 
+from store.commands import obey, parser
 from store.meters import Meters
 from store.process import health, main, serve_until_sigterm
-from store.settings import Settings
+from store.settings import Settings, SettingsError
 from store.storekeeper import Storekeeper
 
 
@@ -27,5 +32,21 @@ async def run() -> None:
     await serve_until_sigterm(app, settings.storekeeper_bind, keeper.run())
 
 
+def command() -> None:
+    """A command if one is given, else the storekeeper."""
+    given = parser().parse_args()
+    if given.command is None:
+        main(run)
+        return
+    logging.basicConfig(level="WARNING", format="%(message)s", stream=sys.stderr)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        sys.exit(asyncio.run(obey(given, Settings.read())))
+    except SettingsError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
 if __name__ == "__main__":
-    main(run)
+    command()

@@ -1,14 +1,15 @@
 """The archive: every event for ever, who follows whom, and how far the storekeeper has come. MongoDB, here only."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, UpdateOne, WriteConcern
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError
 
+from store.archive_errors import ArchiveUnavailable, mongo_or_unavailable
 from store.archive_reads import Kept, kept, newest_of, slices
 from store.archive_writes import (
     Write,
@@ -20,18 +21,16 @@ from store.archive_writes import (
     writes_of_follows,
 )
 from store.cursor import Cursor
-from store.events import TAKES_BACK, Arrival, FollowChange
+from store.events import TAKES_BACK, Arrival, EventType, FollowChange, first_id
 from store.logbook import Logbook, State
 from store.settings import Settings
+
+__all__ = ["Archive", "ArchiveUnavailable", "Kept", "open_archive"]
 
 T = TypeVar("T")
 
 _TIMEOUT_MS = 5000
 _DUPLICATE_KEY = 11000
-
-
-class ArchiveUnavailable(Exception):
-    """MongoDB did not answer, or refused, or the archive is not whole; whether a write took effect is unknown."""
 
 
 @asynccontextmanager
@@ -63,7 +62,7 @@ class Archive:
 
     async def ensure_indexes(self) -> None:
         """Makes the indexes that the queries below stand on."""
-        with _mongo():
+        with mongo_or_unavailable():
             await self._events.create_index([("actor", ASCENDING), ("_id", DESCENDING)])
             await self._events.create_index([("actor", ASCENDING), ("part", ASCENDING), ("off", ASCENDING)])
             await self._events.create_index([("post", ASCENDING)], sparse=True)
@@ -104,7 +103,7 @@ class Archive:
 
     async def is_ended(self, uid: int, sid: str) -> bool:
         """Whether the end of the user's session, or of all of them, has reached the archive, which is whole."""
-        with _mongo():
+        with mongo_or_unavailable():
             ended = await self._ended.find_one({"_id": {"$in": [sid, user_name(uid)]}}) is not None
         if not ended:
             await self._whole()
@@ -112,12 +111,12 @@ class Archive:
 
     async def log(self, step: Callable[[Logbook], Awaitable[T]]) -> T:
         """What the step does with the logbook."""
-        with _mongo():
+        with mongo_or_unavailable():
             return await step(self._logbook)
 
     async def empty(self) -> None:
         """Takes all events and follows out. Sessions and accounts that have ended stay so."""
-        with _mongo():
+        with mongo_or_unavailable():
             await self._events.drop()
             await self._follows.drop()
         await self.ensure_indexes()
@@ -128,14 +127,14 @@ class Archive:
 
     async def following(self, uid: int) -> dict[int, int]:
         """Whom the user follows, each with the `seq` of that follow, out of a whole archive."""
-        with _mongo():
+        with mongo_or_unavailable():
             found = {row["followee"]: row["seq"] async for row in self._follows.find({"follower": uid, "on": True})}
         await self._whole()
         return found
 
     async def followers(self, uid: int, limit: int) -> list[int]:
         """At most `limit` of the user's followers."""
-        with _mongo():
+        with mongo_or_unavailable():
             rows = self._follows.find({"followee": uid, "on": True}, {"follower": 1}).limit(limit)
             return [row["follower"] async for row in rows]
 
@@ -145,7 +144,7 @@ class Archive:
         found: list[list[Kept]] = []
         for some in slices(authors):
             wanted = {"actor": {"$in": some}, "type": {"$nin": list(map(str, TAKES_BACK))}, **older}
-            with _mongo():
+            with mongo_or_unavailable():
                 rows = await self._events.find(wanted).sort("_id", DESCENDING).limit(limit).to_list(limit)
             found.append([kept(row) for row in rows])
         await self._whole()
@@ -156,23 +155,34 @@ class Archive:
         found: list[Kept] = []
         for some in slices(authors):
             wanted = {"actor": {"$in": some}, "part": partition, "off": {"$gte": start, "$lt": end}}
-            with _mongo():
+            with mongo_or_unavailable():
                 rows = await self._events.find(wanted).sort("off", ASCENDING).limit(limit).to_list(limit)
             found += [kept(row) for row in rows]
         await self._whole()
         return sorted(found, key=lambda kept: kept.offset)[:limit]
+
+    async def is_taken_back(self, author: int, post: object) -> bool:
+        """Whether the author's deletion of the post is here."""
+        with mongo_or_unavailable():
+            taken = {"post": post, "actor": author, "type": str(EventType.POST_DELETED)}
+            return await self._events.find_one(taken) is not None
+
+    async def active_since(self, when: datetime) -> list[int]:
+        """Those who did something since then."""
+        with mongo_or_unavailable():
+            return await self._events.distinct("actor", {"_id": {"$gte": first_id(when)}})
 
     async def _gone(self, uids: Iterable[int]) -> list[int]:
         """Those of the people whose accounts have ended."""
         by_name = {user_name(uid): uid for uid in uids}
         if not by_name:
             return []
-        with _mongo():
+        with mongo_or_unavailable():
             return [by_name[row["_id"]] async for row in self._ended.find({"_id": {"$in": list(by_name)}})]
 
     async def _whole(self) -> State:
         """Looked at after reading, so that what was read before an emptying that began meanwhile is not believed."""
-        with _mongo():
+        with mongo_or_unavailable():
             state = await self._logbook.state()
         if state is None or state.lack:
             raise ArchiveUnavailable(state.lack if state else "the archive is empty: no storekeeper has ever run on it")
@@ -182,7 +192,7 @@ class Archive:
         """Carries out the writes in order. A duplicate key only says that a write of the same _id, as new or newer, is there."""
         rest = list(writes)
         while rest:
-            with _mongo():
+            with mongo_or_unavailable():
                 try:
                     await collection.bulk_write(rest, ordered=True)
                     return
@@ -191,11 +201,3 @@ class Archive:
                     if not failed or failed[0]["code"] != _DUPLICATE_KEY:
                         raise
                     rest = rest[failed[0]["index"] + 1 :]
-
-
-@contextmanager
-def _mongo() -> Iterator[None]:
-    try:
-        yield
-    except PyMongoError as error:
-        raise ArchiveUnavailable(f"MongoDB: {error!s:.300}") from error

@@ -7,7 +7,7 @@ from aiokafka import ConsumerRecord
 from store.batch import check_body
 from store.events import Arrival, NotAnEvent, Record, parse_arrival
 
-REASON, FROM = "dead-reason", "dead-from"
+REASON, FROM, REDRIVEN = "dead-reason", "dead-from", "dead-redriven"
 
 
 def understood(records: Sequence[ConsumerRecord]) -> tuple[list[Arrival], list[Record]]:

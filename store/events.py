@@ -93,6 +93,12 @@ def is_event_id(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
 
 
+def first_id(when: datetime) -> str:
+    """Below the ids of all events that were made at that time or later (RFC 9562, 5.7: a UUIDv7 begins with milliseconds)."""
+    stamp = f"{int(when.timestamp() * 1000):012x}"
+    return f"{stamp[:8]}-{stamp[8:]}-0000-0000-000000000000"
+
+
 def is_number(value: object) -> TypeGuard[int]:
     """Whether it can be an id or a `seq`: not negative, and MongoDB can keep it."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63

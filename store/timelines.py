@@ -96,6 +96,17 @@ class Timelines:
             flags = await self._redis.smismember("large", authors)
         return [author for author, flag in zip(authors, flags, strict=True) if flag]
 
+    async def warm(self) -> set[int]:
+        """The people whose lists are here, fresh or not."""
+        with redis_or_unknown():
+            return {int(key.split(b":")[1]) async for key in self._redis.scan_iter("f*:[0-9]*", count=1000)}
+
+    async def renew(self) -> None:
+        """Makes every list that is here unknown: a new generation."""
+        with redis_or_unknown():
+            if await self._redis.exists("timelines"):
+                await self._redis.hset("timelines", "generation", uuid4().hex[:8])
+
     async def _lists(self, keys: Sequence[str], needed: Cursor | None) -> list[list[bytes] | None]:
         """The members of the lists that are warm, in one round trip; what the timelines were told is read before them."""
         with redis_or_unknown():

@@ -1,0 +1,103 @@
+"""`python -m store dead`: reads the dead letters, and drives them again once what was wrong is mended."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from store.archive import Archive, open_archive
+from store.batch import check_body
+from store.broker import Publisher, close, open_reader
+from store.dead import FROM, REASON, REDRIVEN
+from store.events import EventType, NotAnEvent, Record, decode, parse_arrival
+from store.settings import Settings
+from store.topic import ensure_topics
+
+_READ_WITHIN = 30  # seconds in which Kafka must go on answering
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A record that was no event. `number` names it; `place` is where it came from; `again` whether it was driven again."""
+
+    number: int
+    at: datetime
+    reason: str
+    place: str
+    record: Record
+    again: bool
+
+
+async def read_letters(settings: Settings) -> list[Letter]:
+    """Every dead letter, oldest first; one that was put down twice is one. Waits for Kafka as long as it takes."""
+    await ensure_topics(settings)
+    reader = open_reader(settings)
+    try:
+        await reader.start()
+        at = TopicPartition(settings.kafka_dead_topic, 0)
+        reader.assign([at])
+        end = (await reader.end_offsets([at]))[at]
+        await reader.seek_to_beginning(at)
+        records: list[ConsumerRecord] = []
+        async with asyncio.timeout(_READ_WITHIN):
+            while await reader.position(at) < end:
+                for some in (await reader.getmany(timeout_ms=1000)).values():
+                    records += some
+    finally:
+        await close(reader)
+    return letters_of(records)
+
+
+def letters_of(records: Iterable[ConsumerRecord]) -> list[Letter]:
+    """The letters among the records of the topic; the others are marks of what was driven again."""
+    by_place: dict[str, ConsumerRecord] = {}
+    again = set()
+    for record in records:
+        told = dict(record.headers)
+        if REDRIVEN in told:
+            again.add(told[REDRIVEN])
+        elif FROM in told:
+            by_place.setdefault(told[FROM].decode(errors="replace"), record)
+    return [_letter(place, record, place.encode() in again) for place, record in by_place.items()]
+
+
+async def redrive(settings: Settings, letters: Iterable[Letter]) -> list[str]:
+    """Puts these back into the events topic, as they were, each once; what became of each, in a line.
+
+    A crash in one certain moment drives a letter twice: it is the same event, by its id, and counts once everywhere.
+    """
+    said = []
+    async with (
+        Publisher(settings) as events,
+        Publisher(settings, settings.kafka_dead_topic) as marks,
+        open_archive(settings) as archive,
+    ):
+        for letter in letters:
+            why = "was driven again before" if letter.again else await _unfit(letter.record, archive)
+            if not why:
+                await events.publish([letter.record])
+                await marks.publish([Record(b"redriven", b"", ((REDRIVEN, letter.place.encode()),))])
+            said.append(f"{letter.number}  {'left: ' + why if why else 'driven again'}")
+    return said
+
+
+async def _unfit(record: Record, archive: Archive) -> str:
+    """Why the record is no use yet, or not any more; empty if it is."""
+    try:
+        arrival = parse_arrival(0, 0, record.key, record.value, record.headers)
+        check_body(arrival)
+    except NotAnEvent as error:
+        return f"it is still no event: {error}"
+    post = decode(arrival.value)["object"].get("id")  # type: ignore[attr-defined]
+    if arrival.type is EventType.POST and await archive.is_taken_back(arrival.actor, post):
+        return "the post was deleted meanwhile"
+    return ""
+
+
+def _letter(place: str, record: ConsumerRecord, again: bool) -> Letter:
+    headers = tuple((name, value) for name, value in record.headers if name not in (REASON, FROM))
+    reason = dict(record.headers).get(REASON, b"?").decode(errors="replace")
+    original = Record(record.key or b"", record.value or b"", headers)
+    return Letter(record.offset, datetime.fromtimestamp(record.timestamp / 1000, UTC), reason, place, original, again)
