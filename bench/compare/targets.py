@@ -72,7 +72,11 @@ def told(figures: Figures) -> Iterator[str]:
     """As a table."""
     yield from ("| target | wanted | measured | met |", "|---|---:|---:|---|")
     for target in targets(figures):
-        wanted = f"{'at least' if target.at_least else 'at most'} {target.wanted:,.4g} {target.unit}"
-        measured = "not measured" if target.measured is None else f"{target.measured:,.4g} {target.unit}"
+        wanted = f"{'at least' if target.at_least else 'at most'} {_number(target.wanted)} {target.unit}"
+        measured = "not measured" if target.measured is None else f"{_number(target.measured)} {target.unit}"
         met = {True: "yes", False: "**no**", None: ""}[target.is_met]
         yield f"| {target.what} | {wanted} | {measured} | {met} |"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}"
