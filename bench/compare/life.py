@@ -22,12 +22,12 @@ _READY_WITHIN = 30.0
 
 
 class Life(Ours):
-    """No storekeeper runs: what it costs is not the node's."""
+    """The storekeeper runs beside it, as it does; what it costs is not the node's."""
 
     async def start(self) -> None:
         running = [
             await self.stack.enter_async_context(servers.running(kind, self.directory / "system"))
-            for kind in ("kafka", "mongo", "redis")
+            for kind in ("kafka", "mongo", "redis", "storekeeper")
         ]
         env = {name: value for server in running for name, value in server.env.items()}
         env |= {"EDGE_SECRET": SECRET, "TOKEN_KEYS": str(self.keys / "public"), "DRAIN": "0"}
