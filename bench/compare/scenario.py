@@ -47,7 +47,7 @@ SCENARIOS = {
         Scenario("social200-2000", 2000, 200, 200, burst=100),
         Scenario("social200-9000", 9000, 200, 200, seconds=3, burst=100),
         Scenario("stall-1000", 1000, phases=("steady", "stall")),
-        Scenario("storm-9000", 9000, 200, 20, phases=("storm",)),
+        Scenario("storm-9000", 9000, 200, 20, phases=("steady", "storm")),
     )
 }
 
