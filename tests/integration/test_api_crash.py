@@ -35,6 +35,7 @@ class Place:
     apis: tuple[Process, Process]
     settings: Settings
     client: httpx.AsyncClient
+    primary: Pool
 
     async def call(self, number: int, path: str, body: object, *, token: str = "", key: str = "") -> httpx.Response:
         headers = {"X-Edge-Secret": self.settings.edge_secret.get_secret_value()}
@@ -50,8 +51,7 @@ class Place:
         return answer.json()["userId"], answer.json()["token"]
 
     async def posts(self, uid: int) -> int:
-        dsn = Dsn.parse(self.servers["mysql"].env["MYSQL_PRIMARY"])
-        async with Pool("primary", dsn) as pool, pool.connection(5) as conn:
+        async with self.primary.connection(5) as conn:
             (count,) = await fetch_one(conn, "SELECT COUNT(*) FROM posts WHERE author = %s", uid) or (-1,)
         return int(count)
 
@@ -102,8 +102,9 @@ async def place(
     await ensure_topics(settings)
     apis = api_process("one", directory, env), api_process("other", directory, env)
     await asyncio.gather(*(process.start() for process in apis))
-    async with httpx.AsyncClient(timeout=20) as client:
-        yield Place(started, apis, settings, client)
+    dsn = Dsn.parse(env["MYSQL_PRIMARY"])
+    async with httpx.AsyncClient(timeout=20) as client, Pool("primary", dsn) as primary:
+        yield Place(started, apis, settings, client, primary)
     await asyncio.gather(*(process.stop() for process in apis))
 
 
