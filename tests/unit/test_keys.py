@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
+import jwt
 import pytest
 
 from local.keys import drop_old, rotate, signing_key
@@ -50,7 +51,7 @@ def test_a_running_process_signs_with_the_new_key_and_verifies_with_both(keys: P
     after = sign(signs, 2)
 
     assert [verifies.verify(token).uid for token in (before, after)] == [1, 2]
-    assert kids(verifies)[-1] == new.stem
+    assert jwt.get_unverified_header(after)["kid"] == kids(verifies)[-1] == new.stem
     assert len(kids(verifies)) == 2
     assert [file.name for file in (keys / "private").iterdir()] == [new.name]
 
