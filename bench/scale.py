@@ -5,11 +5,12 @@ A system of its own, whose users are numbers; events are written straight into t
 
 import argparse
 import asyncio
+import logging
 import os
 import random
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,11 +27,12 @@ from store.tokens import Signer
 _COUNTS = (1, 2, 4)
 _TICK = os.sysconf("SC_CLK_TCK")
 _AUTHORS = 50
+_LIVE_WITHIN = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Each reader follows `followed` of 50 authors; `rate` posts are written per second, one by one, for `seconds`."""
+    """`readers` for each node, each of whom follows `followed` of 50 authors; `rate` posts a second, one by one, for `seconds`."""
 
     readers: int
     followed: int
@@ -41,25 +43,28 @@ class Plan:
 def add_scale(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """`scale`, and what it takes."""
     parser = commands.add_parser("scale", help="CPU per delivery and connect with 1, 2 and 4 nodes")
-    parser.add_argument("--readers", type=int, default=1000)
+    parser.add_argument("--readers", type=int, default=200, help="for each node")
     parser.add_argument("--followed", type=int, default=20, help="how many of 50 authors each reader follows")
-    parser.add_argument("--rate", type=int, default=20, help="posts per second")
+    parser.add_argument("--rate", type=int, default=100, help="posts per second")
     parser.add_argument("--seconds", type=float, default=10)
     parser.set_defaults(run=lambda g: uvloop.run(run(Plan(g.readers, g.followed, g.rate, g.seconds))))
 
 
 async def run(plan: Plan) -> None:
     """Prints a block for each number of nodes."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it tells of a Kafka that is still starting
     with tempfile.TemporaryDirectory() as directory:
         settings = {**limits.BENCH, "DRAIN": "1", "STREAMS_PER_NODE": "100000"}
         async with System(directory, settings=settings) as system:
             known = Settings.model_validate({name.lower(): value for name, value in system.env.items()})
             async with Publisher(known) as publisher:
-                print(f"{plan.readers} readers, each following {plan.followed} of {_AUTHORS}; {plan.rate} posts/s")
+                print(
+                    f"{plan.readers} readers a node, each following {plan.followed} of {_AUTHORS}; {plan.rate} posts/s"
+                )
                 for count in _COUNTS:
                     async for _ in system.fleet.scale(count):
                         pass
-                    await _measure(system, publisher, plan)
+                    await _measure(system, publisher, replace(plan, readers=plan.readers * count))
 
 
 async def _measure(system: System, publisher: Publisher, plan: Plan) -> None:
@@ -69,7 +74,7 @@ async def _measure(system: System, publisher: Publisher, plan: Plan) -> None:
     records = [_record(one, EventType.FOLLOW, id=other, username="x", seq=1) for one, other in follows]
     for some in range(0, len(records), 500):
         await publisher.publish(records[some : some + 500])
-    await asyncio.sleep(1)
+    await asyncio.sleep(3)  # until nodes and storekeeper have read it
     watched = [*system.site.stream_nodes, "haproxy"]
     began = {name: _cpu(system, name) for name in watched}
     tally, transports = await _open(system, readers)
@@ -106,9 +111,11 @@ async def _open(system: System, uids: range) -> tuple[Tally, list[asyncio.Transp
             system.site.front,
         )
         transports.append(transport)
-    async with asyncio.timeout(120):
-        while tally.live < len(uids):
-            await asyncio.sleep(0.05)
+    until = time.monotonic() + _LIVE_WITHIN
+    while tally.live < len(uids):
+        if time.monotonic() > until or tally.lost_connections:
+            raise SystemExit(f"{tally.live} of {len(uids)} streams are live, {tally.lost_connections} were cut")
+        await asyncio.sleep(0.05)
     await asyncio.sleep(1)
     return tally, transports
 
