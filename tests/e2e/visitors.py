@@ -1,8 +1,9 @@
 """People who use the page, each at a browser of their own, by what can be read on it."""
 
+import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
 from uuid import uuid4
@@ -122,6 +123,10 @@ class Visitor:
         mark = texts[0].split()[0]
         await expect(self.feed.locator(".text").filter(has_text=mark)).to_have_text(list(texts))
 
+    async def lifecycle(self, event: str) -> None:
+        """What the browser says before it freezes a page, and after: Chromium without a window freezes none."""
+        await self.page.evaluate(f"document.dispatchEvent(new Event('{event}'))")
+
     @property
     def connection(self) -> Locator:
         return self.page.get_by_role("banner").get_by_role("status")
@@ -161,3 +166,10 @@ async def streams_of(person: Person) -> list[dict[str, Any]]:
     explained = (await person.call("GET", "/v1/stream/explain")).raise_for_status().json()
     streams: list[dict[str, Any]] = explained["streams"]
     return streams
+
+
+async def until_streams(person: Person, so: Callable[[list[dict[str, Any]]], bool]) -> None:
+    """Waits until the person's open streams are so."""
+    async with asyncio.timeout(WITHIN / 1000):
+        while not so(await streams_of(person)):
+            await asyncio.sleep(0.2)

@@ -49,6 +49,7 @@ export class Connection {
   #bySince = 0;
   #renewed = 0;
   #silences = 0;
+  #refusals = 0;
   #failures = 0;
   #token = "";
   #ended = false;
@@ -116,7 +117,7 @@ export class Connection {
 
   #hello({ heartbeat, node, resumed }: Frame["data"]): void {
     clearTimeout(this.#timer);
-    [this.#live, this.#waits, this.#silences] = [true, false, 0];
+    [this.#live, this.#waits, this.#silences, this.#refusals] = [true, false, 0, 0];
     this.#heartbeat = (Number(heartbeat) || 15) * 1_000;
     const is = { by: this.#by, node: String(node ?? ""), resumed: resumed === true };
     this.#on.phase({ phase: "catching-up", ...is });
@@ -194,7 +195,7 @@ export class Connection {
   #closed(): void {
     if (this.#live) return this.#retry("broken", this.#backoff());
     this.#by = "sse"; // where it starts again when WebSocket is refused too
-    if (this.#failures % RENEW_EVERY === 0) return void this.#renew();
+    if (this.#refusals++ % RENEW_EVERY === 0) return void this.#renew();
     this.#retry("refused", this.#backoff());
   }
 
@@ -204,7 +205,7 @@ export class Connection {
     const token = await this.#newToken();
     if (this.#ended || this.#stream) return;
     const ms = this.#backoff();
-    this.#retry("refused", token && this.#failures === 1 ? 0 : ms);
+    this.#retry("refused", token && this.#refusals <= 1 ? 0 : ms);
   }
 
   /** Hands the open stream a newer token before its own expires; it goes on as if nothing had been. */

@@ -83,6 +83,17 @@ describe("when the network goes and comes", () => {
     expect(opened()).toBe(2);
   });
 
+  test("a token that ended meanwhile is renewed at once, whatever failed before", async () => {
+    const { renew } = await openLive();
+    sign("offline");
+    sign("online");
+    source().refuse();
+    await pass(0);
+
+    expect(renew).toHaveBeenCalledOnce();
+    expect(opened()).toBe(3);
+  });
+
   test("a wait for the next attempt ends when the tab is shown", async () => {
     const { states } = open("?");
     source().refuse();
