@@ -52,6 +52,7 @@ export class Connection {
   #refusals = 0;
   #failures = 0;
   #token = "";
+  #handing = false;
   #ended = false;
 
   constructor(ends: ConnectionOptions) {
@@ -210,14 +211,16 @@ export class Connection {
 
   /** Hands the open stream a newer token before its own expires; it goes on as if nothing had been. */
   async #hand(): Promise<void> {
+    if (this.#handing) return;
+    this.#handing = true;
+    const wait = this.#renewed + RENEWED_APART - Date.now();
+    if (wait > 0) await new Promise((after) => setTimeout(after, wait));
+    this.#handing = false;
     const stream = this.#stream;
-    await new Promise((after) => setTimeout(after, this.#renewed + RENEWED_APART - Date.now()));
-    while (stream === this.#stream && this.#live) {
-      const token = await this.#newToken();
-      if (stream !== this.#stream || !stream) return;
-      if (token) return (await stream.renew(token)) || stream !== this.#stream ? undefined : this.#retry("token", 0);
-      await new Promise((after) => setTimeout(after, RENEWED_APART)); // at the latest `bye` ends this
-    }
+    const token = stream && this.#live ? await this.#newToken() : "";
+    if (!stream || stream !== this.#stream) return;
+    if (token === "") return void this.#hand(); // nobody could say: at the latest `bye` ends this
+    if (token && !(await stream.renew(token)) && stream === this.#stream) this.#retry("token", 0);
   }
 
   /** Empty if nobody could say; null, and the end, if the session is over. */

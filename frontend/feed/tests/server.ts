@@ -101,7 +101,7 @@ class FakeLocks {
   }
 }
 
-class FakeChannel {
+export class FakeChannel {
   static all: FakeChannel[] = [];
   onmessage: ((message: { data: unknown }) => void) | null = null;
 

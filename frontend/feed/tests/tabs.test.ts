@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { cursorOf, HELLO, open, opened, pass, post, source } from "./opening";
-import { FakeEventSource, install, uninstall } from "./server";
+import { FakeChannel, FakeEventSource, install, uninstall } from "./server";
 
 beforeEach(install);
 afterEach(uninstall);
@@ -97,7 +97,7 @@ describe("a tab that comes later", () => {
     for (let n = 0; n < 200; n++) leading.say("post", post(`p${n}`), `c-p${n}`);
     const late = open("newer", { user: "4" });
     await pass(0);
-    expect(cursorOf(source().url)).toBe(null);
+    expect([opened(), cursorOf(source().url)]).toEqual([2, null]);
     source().say("hello", HELLO);
     source().say("snapshot", { items: [post("p199")], next: null }, "c9");
     leading.say("post", post("b"), "c10"); // while it catches up
@@ -111,17 +111,28 @@ describe("a tab that comes later", () => {
 });
 
 describe("a tab that slept", () => {
+  /** All tabs there are freeze; what is said to them meanwhile is lost. Returns what wakes them. */
+  function freeze(): () => void {
+    const deaf = FakeChannel.all;
+    document.dispatchEvent(new Event("freeze"));
+    FakeChannel.all = [];
+    return () => {
+      FakeChannel.all.push(...deaf);
+      document.dispatchEvent(new Event("resume"));
+    };
+  }
+
   test("and missed more than the leader remembers gets it from the server, in order, and follows", async () => {
     const [first] = await tabs(1);
-    document.dispatchEvent(new Event("freeze"));
+    const wake = freeze();
     const other = open("newer", { user: "4", cursor: "c1" });
     await pass(0);
     const leading = source();
     leading.say("hello", HELLO);
     for (let n = 0; n < 300; n++) leading.say("post", post(`p${n}`), `c-p${n}`);
-    document.dispatchEvent(new Event("resume"));
+    wake();
     await pass(0);
-    expect(cursorOf(source().url)).toBe("c1");
+    expect([opened(), cursorOf(source().url)]).toEqual([3, "c1"]);
     source().say("hello", { ...HELLO, resumed: true });
     for (let n = 0; n < 300; n++) source().say("post", post(`p${n}`), `d-p${n}`);
     leading.say("post", post("p300"), "c-p300");
@@ -137,13 +148,13 @@ describe("a tab that slept", () => {
 
   test("and missed little gets it from the leader", async () => {
     const [first] = await tabs(1);
-    document.dispatchEvent(new Event("freeze"));
+    const wake = freeze();
     open("newer", { user: "4", cursor: "c1" });
     await pass(0);
     source().say("hello", HELLO);
     source().say("heartbeat", { at: 0 }, "c1");
     source().say("post", post("b"), "c2");
-    document.dispatchEvent(new Event("resume"));
+    wake();
     await pass(0);
 
     expect(first.events).toEqual(["a", "b"]);
