@@ -27,6 +27,12 @@ async def person(system: System, client: httpx.AsyncClient) -> MakePerson:
     return lambda: Person.signed_up(system.address, client)
 
 
+@pytest.fixture
+async def writer(person: MakePerson) -> Person:
+    """Somebody whom others read, without a page."""
+    return await person()
+
+
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """One for all tests; each person has a context of their own in it."""

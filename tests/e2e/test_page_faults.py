@@ -12,6 +12,7 @@ from local.system import System
 from store.tokens import Signer
 from tests.e2e.buffering import buffering_proxy
 from tests.e2e.conftest import NewContext
+from tests.e2e.people import Person
 from tests.e2e.visitors import Visitor, streams_of, until_streams
 
 ACCESS = "sf_access"
@@ -39,10 +40,9 @@ async def reopen(visitor: Visitor) -> None:
 
 
 async def test_a_node_killed_under_an_open_page_leaves_no_hole_and_no_repeat(
-    ann: Visitor, bob: Visitor, system: System, client: httpx.AsyncClient
+    ann: Visitor, writer: Person, system: System
 ) -> None:
-    await ann.follow(bob.name)
-    writer = await bob.as_program(system.address, client)
+    await ann.follow(writer.username)
     node = await ann.node()
 
     for n in range(24):
@@ -57,14 +57,13 @@ async def test_a_node_killed_under_an_open_page_leaves_no_hole_and_no_repeat(
 
 
 async def test_a_page_whose_laptop_slept_has_it_all_within_seconds(
-    bob: Visitor, system: System, client: httpx.AsyncClient, new_context: NewContext
+    writer: Person, system: System, new_context: NewContext
 ) -> None:
     """The clock jumps, and the stream is a dead one that looks alive: the browser says nothing about it."""
     context = await new_context()
     await context.clock.install()
     ann = await Visitor.signed_up(context, system.address)
-    await ann.follow(bob.name)
-    writer = await bob.as_program(system.address, client)
+    await ann.follow(writer.username)
     await writer.post("mark 0")
     await ann.sees("mark 0")
     await expect(ann.hellos).to_have_count(1)
@@ -79,10 +78,10 @@ async def test_a_page_whose_laptop_slept_has_it_all_within_seconds(
 
 
 async def test_a_frozen_page_that_wakes_has_it_all(
-    ann: Visitor, bob: Visitor, system: System, client: httpx.AsyncClient
+    ann: Visitor, writer: Person, system: System, client: httpx.AsyncClient
 ) -> None:
-    await ann.follow(bob.name)
-    writer, program = await bob.as_program(system.address, client), await ann.as_program(system.address, client)
+    await ann.follow(writer.username)
+    program = await ann.as_program(system.address, client)
     await ann.lifecycle("freeze")
 
     await until_streams(program, lambda streams: streams == [])
@@ -94,11 +93,8 @@ async def test_a_frozen_page_that_wakes_has_it_all(
     await ann.sees_live()
 
 
-async def test_offline_is_said_and_what_was_missed_comes_when_the_network_does(
-    ann: Visitor, bob: Visitor, system: System, client: httpx.AsyncClient
-) -> None:
-    await ann.follow(bob.name)
-    writer = await bob.as_program(system.address, client)
+async def test_offline_is_said_and_what_was_missed_comes_when_the_network_does(ann: Visitor, writer: Person) -> None:
+    await ann.follow(writer.username)
     await ann.page.context.set_offline(True)
     await expect(ann.connection).to_have_text("Offline")
     for n in range(3):
@@ -114,7 +110,7 @@ async def test_offline_is_said_and_what_was_missed_comes_when_the_network_does(
 
 
 async def test_where_a_proxy_holds_event_streams_back_the_page_goes_on_over_websocket(
-    bob: Visitor, system: System, client: httpx.AsyncClient, new_context: NewContext
+    writer: Person, system: System, client: httpx.AsyncClient, new_context: NewContext
 ) -> None:
     async with buffering_proxy(system.address) as address:
         ann = await Visitor.arrived(await new_context(), address)
@@ -125,8 +121,7 @@ async def test_where_a_proxy_holds_event_streams_back_the_page_goes_on_over_webs
         await ann.page.get_by_label("Password again").fill("a quiet long password")
         await ann.page.get_by_role("form").get_by_role("button", name="Create account").click()
         await expect(ann.connection).to_have_text("Live over WebSocket", timeout=30_000)
-        await ann.follow(bob.name)
-        writer = await bob.as_program(system.address, client)
+        await ann.follow(writer.username)
         await writer.post("mark 0")
 
         await ann.sees("mark 0")
@@ -166,12 +161,9 @@ async def test_a_stream_refused_for_its_token_comes_back_with_a_new_one(ann: Vis
     await ann.sees("mark 0")
 
 
-async def test_a_gap_is_shown_and_the_list_is_whole(
-    ann: Visitor, bob: Visitor, system: System, client: httpx.AsyncClient
-) -> None:
+async def test_a_gap_is_shown_and_the_list_is_whole(ann: Visitor, writer: Person) -> None:
     """The list's cursor is spoiled on its way, so the server cannot go on from it."""
-    await ann.follow(bob.name)
-    writer = await bob.as_program(system.address, client)
+    await ann.follow(writer.username)
     await writer.post("mark 0")
     await ann.sees("mark 0")
 

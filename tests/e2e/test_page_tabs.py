@@ -13,11 +13,11 @@ async def has_streams(person: Person, count: int) -> None:
 
 
 async def test_three_tabs_make_one_stream_and_closing_the_one_that_holds_it_loses_nothing(
-    ann: Visitor, bob: Visitor, system: System, client: httpx.AsyncClient
+    ann: Visitor, writer: Person, system: System, client: httpx.AsyncClient
 ) -> None:
-    await ann.follow(bob.name)
+    await ann.follow(writer.username)
     second, third = await ann.another_tab(), await ann.another_tab()
-    program, writer = await ann.as_program(system.address, client), await bob.as_program(system.address, client)
+    program = await ann.as_program(system.address, client)
     await writer.post("mark 0")
     for tab in (ann, second, third):
         await tab.sees("mark 0")
@@ -35,11 +35,11 @@ async def test_three_tabs_make_one_stream_and_closing_the_one_that_holds_it_lose
 
 
 async def test_a_tab_that_is_frozen_gives_the_stream_away_and_misses_nothing_when_it_wakes(
-    ann: Visitor, bob: Visitor, system: System, client: httpx.AsyncClient
+    ann: Visitor, writer: Person, system: System, client: httpx.AsyncClient
 ) -> None:
-    await ann.follow(bob.name)
+    await ann.follow(writer.username)
     second = await ann.another_tab()
-    program, writer = await ann.as_program(system.address, client), await bob.as_program(system.address, client)
+    program = await ann.as_program(system.address, client)
     await writer.post("mark 0")
     await ann.sees("mark 0")
     await ann.lifecycle("freeze")

@@ -11,7 +11,8 @@ from playwright.async_api import Page, expect
 
 from api.settings import Dsn
 from local.system import System
-from tests.e2e.conftest import NewContext
+from tests.e2e.conftest import MakePerson, NewContext
+from tests.e2e.people import Person
 from tests.e2e.visitors import Visitor
 
 AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
@@ -78,13 +79,11 @@ async def test_axe_finds_nothing_serious_on_any_view(system: System, new_context
         assert await page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
-async def test_markup_in_names_and_posts_stays_text(
-    ann: Visitor, system: System, client: httpx.AsyncClient, new_context: NewContext
-) -> None:
+async def test_markup_in_names_and_posts_stays_text(ann: Visitor, person: MakePerson, system: System) -> None:
     """The API lets nobody have such a name, so they get theirs behind its back."""
     writers = []
     for name in NAMES:
-        writer = await (await Visitor.signed_up(await new_context(), system.address)).as_program(system.address, client)
+        writer = await person()
         await _rename(system, writer.id, name)
         writers.append(writer)
     for writer, name in zip(writers, NAMES, strict=True):
@@ -132,15 +131,14 @@ async def test_the_language_is_the_browsers_until_one_is_chosen_and_the_choice_i
 
 
 async def test_everything_can_be_done_by_keyboard_and_a_screen_reader_hears_what_comes(
-    ann: Visitor, bob: Visitor, system: System, client: httpx.AsyncClient
+    ann: Visitor, writer: Person
 ) -> None:
-    await ann.follow(bob.name)
-    program = await bob.as_program(system.address, client)
+    await ann.follow(writer.username)
     heard = ann.page.locator("[aria-live=polite].unseen")
-    await program.post("is anybody there")
+    await writer.post("is anybody there")
     await expect(heard).not_to_have_text("")  # a number, where much came at once
-    await program.post("can you hear me")
-    await expect(heard).to_have_text(f"{bob.name}: can you hear me")
+    await writer.post("can you hear me")
+    await expect(heard).to_have_text(f"{writer.username}: can you hear me")
 
     await ann.page.get_by_label("What is happening?").focus()
     await ann.page.keyboard.type("by keyboard")
