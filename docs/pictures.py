@@ -29,7 +29,9 @@ STORY = {
 async def main(address: str) -> None:
     async with httpx.AsyncClient(timeout=20) as client, chromium() as browser:
         # On a system that somebody has used, names may be taken; `make reset` makes the prettier pictures.
-        everybody = (await (await acting(client, address, f"x-{uuid4().hex[:8]}")).call("GET", "/v1/users")).json()
+        stranger = await acting(client, address, f"x-{uuid4().hex[:8]}")
+        everybody = (await stranger.call("GET", "/v1/users")).json()
+        await stranger.call("DELETE", "/v1/me", json={"password": PASSWORD})
         mark = f"-{uuid4().hex[:3]}" if any(one["username"] in {"anna", *STORY} for one in everybody["items"]) else ""
         anna = await looking(browser, address, f"anna{mark}")
         for name, posts in STORY.items():
