@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from store.events import Record
 from store.settings import Settings
+from store.topic import ensure_once
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +27,14 @@ class BrokerUnavailable(Exception):
 
 
 class Publisher:
-    """An idempotent producer that connects when it is first needed, and anew after every failure."""
+    """An idempotent producer that connects when it is first needed, and anew after every failure.
+
+    Each time it looks whether the topic is what the settings say: WrongTopic, which is not waited out, if it is not.
+    """
 
     def __init__(self, settings: Settings, topic: str | None = None) -> None:
-        self._servers, self._topic = settings.kafka_servers, topic or settings.kafka_topic
+        self._settings, self._servers = settings, settings.kafka_servers
+        self._topic = topic or settings.kafka_topic
         self._producer: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
         self.up = False
@@ -75,6 +80,7 @@ class Publisher:
                 )
                 try:
                     async with asyncio.timeout(_CONNECT_TIMEOUT):
+                        await ensure_once(self._settings)
                         await producer.start()
                 except (KafkaError, OSError, TimeoutError) as error:
                     self.up = False

@@ -22,6 +22,7 @@ class Settings(BaseSettings):
     kafka_dead_topic: str = "feed.events.dead"
     kafka_partitions: Annotated[int, Field(ge=1, le=1024)] = 12
     kafka_replication: Annotated[int, Field(ge=1, le=7)] = 1
+    kafka_retention_ms: Annotated[int, Field(ge=-1)] = -1
     mongo_url: str = "mongodb://127.0.0.1:27017/?directConnection=true"
     mongo_database: str = "stickyfeed"
     redis_url: str = "redis://127.0.0.1:6379/0"

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from store.settings import Settings
@@ -14,7 +16,6 @@ log = logging.getLogger(__name__)
 
 _TOPIC_ALREADY_EXISTS = 36
 _TIMEOUT = 10
-_RETENTION_MS = -1  # Kafka keeps every event: MongoDB can be rebuilt from it
 
 
 class WrongTopic(Exception):
@@ -33,13 +34,13 @@ class Topic:
 async def ensure_topics(settings: Settings) -> Topic:
     """The events topic, made if it was missing, as is the dead-letter topic. Waits for Kafka as long as it takes.
 
-    Raises WrongTopic if the topic has another number of partitions than KAFKA_PARTITIONS.
+    Raises WrongTopic if the topic is not what the settings say, or would lose events.
     """
     delay = 0.1
     while True:
         try:
             async with asyncio.timeout(_TIMEOUT):
-                return await _ensure_once(settings)
+                return await ensure_once(settings)
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning(
                 "Kafka at %s does not answer yet (%r); trying again in %.1f s", settings.kafka_servers, error, delay
@@ -48,7 +49,8 @@ async def ensure_topics(settings: Settings) -> Topic:
         delay = min(delay * 2, 2)
 
 
-async def _ensure_once(settings: Settings) -> Topic:
+async def ensure_once(settings: Settings) -> Topic:
+    """The same, asked of Kafka once. Raises KafkaError, OSError, TimeoutError and WrongTopic."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_servers, request_timeout_ms=5000)
     try:
         await admin.start()
@@ -56,23 +58,70 @@ async def _ensure_once(settings: Settings) -> Topic:
         known = await _describe(admin, list(wanted))
         missing = {name: partitions for name, partitions in wanted.items() if name not in known}
         if missing:
-            await _create(admin, missing, settings.kafka_replication)
+            await _create(admin, missing, settings)
             known = await _describe(admin, list(wanted))
+        if settings.kafka_topic not in known:
+            raise TimeoutError(f"topic {settings.kafka_topic} was made and is not visible yet")
+        topic, copies = known[settings.kafka_topic]
+        faults = [*_faults(topic, copies, settings), *_config_faults(await _config(admin, topic.name), settings)]
     finally:
         await admin.close()
-    if settings.kafka_topic not in known:
-        raise TimeoutError(f"topic {settings.kafka_topic} was made and is not visible yet")
-    topic = known[settings.kafka_topic]
-    if topic.partitions != settings.kafka_partitions:
-        raise WrongTopic(
-            f"topic {topic.name} has {topic.partitions} partitions and KAFKA_PARTITIONS says {settings.kafka_partitions}: "
-            "set it to what the topic has (the number is fixed when the topic is made), or name another KAFKA_TOPIC"
-        )
+    if faults:
+        raise WrongTopic(f"topic {topic.name} is not as expected: " + "; ".join(faults))
     return topic
 
 
-async def _create(admin: AIOKafkaAdminClient, wanted: dict[str, int], replication: int) -> None:
-    config = {"retention.ms": str(_RETENTION_MS), "min.insync.replicas": str(max(1, replication - 1))}
+def _faults(topic: Topic, copies: int, settings: Settings) -> list[str]:
+    faults = []
+    if topic.partitions != settings.kafka_partitions:
+        faults.append(
+            f"it has {topic.partitions} partitions and KAFKA_PARTITIONS says {settings.kafka_partitions}: "
+            "set it to what the topic has (the number is fixed when the topic is made), or name another KAFKA_TOPIC"
+        )
+    if copies < settings.kafka_replication:
+        faults.append(
+            f"it has {copies} copies and KAFKA_REPLICATION says {settings.kafka_replication}: "
+            "add copies with kafka-reassign-partitions.sh, or set KAFKA_REPLICATION to what there is"
+        )
+    return faults
+
+
+def _config_faults(config: Mapping[str, str], settings: Settings) -> list[str]:
+    """What would lose events: old ones dropped, all but the newest of an author dropped, or too few copies of each."""
+    insync = max(1, settings.kafka_replication - 1)
+    faults = []
+    if config["cleanup.policy"] != "delete":
+        faults.append(
+            f"cleanup.policy is {config['cleanup.policy']}: set it to delete with kafka-configs.sh, or events are lost"
+        )
+    if int(config["retention.ms"]) != settings.kafka_retention_ms:
+        faults.append(
+            f"retention.ms is {config['retention.ms']} and KAFKA_RETENTION_MS says {settings.kafka_retention_ms}: "
+            "change the one with kafka-configs.sh, or the other (with less than everything, -1, there is no rebuilding from Kafka)"
+        )
+    if int(config["min.insync.replicas"]) < insync:
+        faults.append(
+            f"min.insync.replicas is {config['min.insync.replicas']}: set it to {insync} with kafka-configs.sh"
+        )
+    return faults
+
+
+async def _config(admin: AIOKafkaAdminClient, name: str) -> dict[str, str]:
+    asked = dict.fromkeys(("cleanup.policy", "retention.ms", "min.insync.replicas"))
+    [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name, asked)])
+    code, message, _, _, entries = answer.resources[0][:5]
+    if code:
+        raise KafkaError(f"Kafka does not tell the settings of topic {name}: error {code} {message or ''}")
+    return {entry[0]: entry[1] for entry in entries}
+
+
+async def _create(admin: AIOKafkaAdminClient, wanted: dict[str, int], settings: Settings) -> None:
+    replication = settings.kafka_replication
+    config = {
+        "cleanup.policy": "delete",
+        "retention.ms": str(settings.kafka_retention_ms),
+        "min.insync.replicas": str(max(1, replication - 1)),
+    }
     topics = [NewTopic(name, partitions, replication, topic_configs=config) for name, partitions in wanted.items()]
     answer = await admin.create_topics(topics)
     for name, code, *rest in answer.topic_errors:
@@ -80,6 +129,7 @@ async def _create(admin: AIOKafkaAdminClient, wanted: dict[str, int], replicatio
             raise KafkaError(f"Kafka did not make topic {name}: error {code} {rest[0] if rest else ''}")
 
 
-async def _describe(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, Topic]:
+async def _describe(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, tuple[Topic, int]]:
+    """The topics that exist, each with how many copies there are of its partitions."""
     found = await describe_topics(admin._client, names)
-    return {name: Topic(name, partitions, topic_id[:8]) for name, partitions, topic_id in found}
+    return {name: (Topic(name, partitions, topic_id[:8]), copies) for name, partitions, topic_id, copies in found}

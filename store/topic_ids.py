@@ -34,14 +34,14 @@ _TOPIC = (
 )
 
 
-async def describe_topics(client: AIOKafkaClient, names: list[str]) -> list[tuple[str, int, str]]:
-    """Name, number of partitions and id (32 hexadecimal digits) of the topics of these names that exist."""
+async def describe_topics(client: AIOKafkaClient, names: list[str]) -> list[tuple[str, int, str, int]]:
+    """Name, number of partitions, id (32 hexadecimal digits) and fewest copies of a partition, of the topics that exist."""
     answer: Any = await client.send(client.get_random_node(), _MetadataRequest(names))
     mask = 2**64 - 1
     return [
-        (name, len(partitions), f"{high & mask:016x}{low & mask:016x}")
-        for error, name, high, low, _internal, partitions, *_ in answer.topics
-        if error == 0
+        (name, len(found), f"{high & mask:016x}{low & mask:016x}", min(len(copies) for _, _, _, _, copies, *_ in found))
+        for error, name, high, low, _internal, found, *_ in answer.topics
+        if error == 0 and found
     ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from local.process import Process
 from store.broker import BrokerUnavailable, Publisher, open_reader
@@ -60,6 +60,37 @@ async def test_a_topic_with_other_partitions_is_refused_with_the_remedy(settings
 
     with pytest.raises(WrongTopic, match="has 3 partitions and KAFKA_PARTITIONS says 5"):
         await ensure_topics(settings.model_copy(update={"kafka_partitions": 5}))
+
+
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        ({"cleanup.policy": "compact", "retention.ms": "-1"}, "cleanup.policy is compact: set it to delete"),
+        ({"retention.ms": "1000"}, "retention.ms is 1000 and KAFKA_RETENTION_MS says -1: change the one"),
+    ],
+)
+async def test_a_topic_that_would_lose_events_is_refused_by_all_with_the_remedy(
+    settings: Settings, config: dict[str, str], why: str
+) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_servers)
+    await admin.start()
+    await admin.create_topics([NewTopic(settings.kafka_topic, 3, 1, topic_configs=config)])
+    await admin.close()
+
+    with pytest.raises(WrongTopic, match=why):
+        await ensure_topics(settings)
+    async with Publisher(settings) as publisher:
+        with pytest.raises(WrongTopic, match=why):
+            await publisher.publish([Record(b"1", b"x", ())])
+
+
+async def test_a_topic_with_too_few_copies_is_refused_with_the_remedy(settings: Settings) -> None:
+    await ensure_topics(settings)
+
+    with pytest.raises(
+        WrongTopic, match=r"has 1 copies and KAFKA_REPLICATION says 3.*min.insync.replicas is 1: set it to 2"
+    ):
+        await ensure_topics(settings.model_copy(update={"kafka_replication": 3}))
 
 
 async def test_what_is_acknowledged_is_there_in_order_for_each_key(settings: Settings) -> None:

@@ -133,6 +133,23 @@ def test_the_edge_finds_both_doors_of_every_node() -> None:
     assert SERVICES["haproxy"]["image"] == "haproxy:3.2-alpine", "the wire needs 3.1"
 
 
+def test_any_one_broker_may_die_and_no_event_with_it() -> None:
+    brokers = [name for name in RUNNING if SERVICES[name]["image"].startswith("apache/kafka:")]
+    named = [environment(name)["KAFKA_ADVERTISED_LISTENERS"].removeprefix("PLAINTEXT://") for name in brokers]
+    voters = ",".join(f"{n}@{name}:9093" for n, name in enumerate(brokers, 1))
+
+    assert [environment(name)["KAFKA_NODE_ID"] for name in brokers] == ["1", "2", "3"]
+    assert len({str(SERVICES[name]["volumes"]) for name in brokers}) == 3
+    assert {environment(name)["KAFKA_CONTROLLER_QUORUM_VOTERS"] for name in brokers} == {voters}
+    for name in brokers:
+        copies = {key: value for key, value in environment(name).items() if key.endswith(("_FACTOR", "_MIN_ISR"))}
+        assert {key: "3" if key.endswith("_FACTOR") else "2" for key in copies} == copies
+    for name in ("api", "stream", "storekeeper"):
+        assert environment(name)["KAFKA_SERVERS"].split(",") == named
+        assert environment(name)["KAFKA_REPLICATION"] == "3"
+        assert set(brokers) <= SERVICES[name]["depends_on"].keys()
+
+
 def test_dealing_twice_changes_nothing(tmp_path: Path) -> None:
     def dealt() -> dict[str, str]:
         deal(tmp_path / "originals", tmp_path / "for", {})
