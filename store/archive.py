@@ -7,17 +7,17 @@ from typing import Any, TypeVar
 
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, UpdateOne, WriteConcern
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import BulkWriteError
 
+from store.archive_bulk import carry_out, insert_new
 from store.archive_errors import ArchiveUnavailable, mongo_or_unavailable
 from store.archive_reads import Kept, kept, newest_of, slices
 from store.archive_writes import (
-    Write,
+    documents_of,
     gone_until,
     user_name,
+    writes_of_deletions,
     writes_of_departed_events,
     writes_of_departed_follows,
-    writes_of_events,
     writes_of_follows,
 )
 from store.cursor import Cursor
@@ -30,7 +30,6 @@ __all__ = ["Archive", "ArchiveUnavailable", "Kept", "open_archive"]
 T = TypeVar("T")
 
 _TIMEOUT_MS = 5000
-_DUPLICATE_KEY = 11000
 
 
 @asynccontextmanager
@@ -77,27 +76,29 @@ class Archive:
 
         Of an account that has ended nothing stays but the event that says so, however late another member comes with the rest.
         """
-        await self._write(self._events, writes_of_events(arrivals))
+        documents = documents_of(arrivals)
+        await insert_new(self._events, documents)
+        await carry_out(self._events, writes_of_deletions(documents))
         gone = await self._gone(arrival.actor for arrival in arrivals)
-        await self._write(self._events, writes_of_departed_events(gone))
+        await carry_out(self._events, writes_of_departed_events(gone))
 
     async def change_follows(self, changes: Iterable[FollowChange]) -> None:
         """Applies the changes; for each pair the highest `seq` wins, in whatever order they come."""
         known = list(changes)
-        await self._write(self._follows, writes_of_follows(known))
+        await carry_out(self._follows, writes_of_follows(known))
         # Partitions have no order between them: a follow may come behind the end of the followee's account.
         gone = await self._gone(uid for change in known for uid in (change.follower, change.followee))
-        await self._write(self._follows, writes_of_departed_follows(gone))
+        await carry_out(self._follows, writes_of_departed_follows(gone))
 
     async def end_accounts(self, uids: Iterable[int]) -> None:
         """Ends every session of these people and takes out their follows; their events go with the `add` that comes after it."""
         departed = list(uids)
         await self.end_sessions({user_name(uid): gone_until() for uid in departed})
-        await self._write(self._follows, writes_of_departed_follows(departed))
+        await carry_out(self._follows, writes_of_departed_follows(departed))
 
     async def end_sessions(self, until: Mapping[str, datetime]) -> None:
         """Remembers that these sessions have ended, each until its tokens have expired by themselves."""
-        await self._write(
+        await carry_out(
             self._ended, [UpdateOne({"_id": sid}, {"$set": {"until": end}}, upsert=True) for sid, end in until.items()]
         )
 
@@ -187,17 +188,3 @@ class Archive:
         if state is None or state.lack:
             raise ArchiveUnavailable(state.lack if state else "the archive is empty: no storekeeper has ever run on it")
         return state
-
-    async def _write(self, collection: Any, writes: Sequence[Write]) -> None:
-        """Carries out the writes in order. A duplicate key only says that a write of the same _id, as new or newer, is there."""
-        rest = list(writes)
-        while rest:
-            with mongo_or_unavailable():
-                try:
-                    await collection.bulk_write(rest, ordered=True)
-                    return
-                except BulkWriteError as error:
-                    failed = error.details["writeErrors"]
-                    if not failed or failed[0]["code"] != _DUPLICATE_KEY:
-                        raise
-                    rest = rest[failed[0]["index"] + 1 :]

@@ -1,6 +1,6 @@
 """What the archive writes for events and follows: each write may be repeated, to the same effect."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,12 +20,13 @@ _TAKEN_OUT = {
 _GONE_KEPT = timedelta(days=30)
 
 
-def writes_of_events(arrivals: Iterable[Arrival]) -> list[Write]:
-    """Keeps each event once, by its id, where it stood first; a deletion also takes the author's own post out."""
-    writes: list[Write] = []
+def documents_of(arrivals: Iterable[Arrival]) -> list[dict[str, Any]]:
+    """The events as they are kept: each once, by its id, where it stood first."""
+    documents = []
     for arrival in arrivals:
         body = decode(arrival.value)
         kept: dict[str, Any] = {
+            "_id": arrival.id,
             "actor": arrival.actor,
             "type": str(arrival.type),
             "at": body["at"],
@@ -33,16 +34,22 @@ def writes_of_events(arrivals: Iterable[Arrival]) -> list[Write]:
             "off": arrival.offset,
             "body": arrival.value.decode(),
         }
-        post = body["object"].get("id")  # type: ignore[attr-defined]
         if arrival.type in (EventType.POST, EventType.POST_DELETED):
-            kept["post"] = post
+            kept["post"] = body["object"].get("id")  # type: ignore[attr-defined]
         if arrival.type is EventType.ACCOUNT_DELETED:
             kept["until"] = gone_until()
-        writes.append(UpdateOne({"_id": arrival.id}, {"$setOnInsert": kept}, upsert=True))
-        if arrival.type is EventType.POST_DELETED:
-            theirs = {"post": post, "actor": arrival.actor, "type": str(EventType.POST)}
-            writes.append(UpdateOne(theirs, _TAKEN_OUT))
-    return writes
+        documents.append(kept)
+    return documents
+
+
+def writes_of_deletions(documents: Iterable[Mapping[str, Any]]) -> list[Write]:
+    """A deletion also takes the author's own post out."""
+    deletion, post = str(EventType.POST_DELETED), str(EventType.POST)
+    return [
+        UpdateOne({"post": document["post"], "actor": document["actor"], "type": post}, _TAKEN_OUT)
+        for document in documents
+        if document["type"] == deletion
+    ]
 
 
 def writes_of_follows(changes: Iterable[FollowChange]) -> list[Write]:
