@@ -1,6 +1,6 @@
 """`python -m bench delay|resume|replay`: against a running system, by default the one of `make up`.
 
-`tokens`, `scale`, `writes`, `peers`, `compare`, `soak` and `tables` have servers of their own (docs/performance.md).
+`store`, `tokens`, `scale`, `writes`, `peers`, `compare`, `soak` and `tables` have servers of their own (docs/performance.md).
 """
 
 import argparse
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import delay, replay, resume, tokens
+from bench import delay, replay, resume, store, tokens
 from bench.compare.arguments import add_compare
 from bench.scale import add_scale
 from bench.writes import add_writes
@@ -39,6 +39,11 @@ def main() -> None:
     four = commands.add_parser("tokens", help="what HAProxy pays to check a token, seen for the first time and again")
     four.add_argument("--connections", type=int, default=5000)
     four.add_argument("--threads", type=int, default=1)
+    five = commands.add_parser(
+        "store", help="a storekeeper's batch, step by step, and feed pages, on servers of its own"
+    )
+    five.add_argument("--events", type=int, default=200_000, help="archived before anything is measured")
+    five.add_argument("--batches", type=int, default=10)
     add_writes(commands)
     add_compare(commands)
     add_scale(commands)
@@ -48,6 +53,9 @@ def main() -> None:
         return
     if given.command == "tokens":
         uvloop.run(tokens.run(given.connections, given.threads))
+        return
+    if given.command == "store":
+        uvloop.run(store.run(store.Plan(given.events, given.batches)))
         return
     if given.command == "replay":
         uvloop.run(replay.run(replay.Plan(given.dir, given.authors, given.events)))

@@ -1,7 +1,7 @@
 """The teller: how the storekeeper changes the timelines. What Redis misses while it is gone shows in what it was told last."""
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import uuid4
 
 from redis.asyncio import Redis
@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from store.events import Arrival
 from store.logbook import Turn
 from store.timelines import FEED_LENGTH, feed_member, redis_or_unknown
-from store.timelines_scripts import CLAIM, PUSH, TOLD
+from store.timelines_scripts import CLAIM, PUSH, TOLD, WARM
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class Teller:
     def __init__(self, redis: "Redis", epoch: str, partitions: int) -> None:
         self._redis, self._epoch, self._partitions, self._mark = redis, epoch, partitions, uuid4().hex
         self._claim, self._told = redis.register_script(CLAIM), redis.register_script(TOLD)
-        self._push = redis.register_script(PUSH)
+        self._push, self._find_warm = redis.register_script(PUSH), redis.register_script(WARM)
 
     async def claim(self, turns: Mapping[int, Turn], sure: Collection[int] = ()) -> dict[int, int]:
         """Says that these partitions are ours; up to where the lists have been told of each, without those that are not ours
@@ -42,13 +42,17 @@ class Teller:
         return {partition: at for partition, at in zip(turns, answer[1:], strict=True) if at >= 0}
 
     async def push(
-        self, arrivals: Iterable[Arrival], readers: Mapping[int, list[int]], turns: Mapping[int, Turn]
+        self, arrivals: Collection[Arrival], readers: Mapping[int, list[int]], turns: Mapping[int, Turn]
     ) -> None:
-        """Adds each event to the feeds of its author's readers that are warm."""
+        """Adds each event to the feeds of its author's readers that are warm.
+
+        Who is warm is asked once for all events: a list that is filled after that was read from an archive that has them.
+        """
+        warm = await self._warm(sorted({reader for arrival in arrivals for reader in readers[arrival.actor]}))
         with redis_or_unknown():
             async with self._redis.pipeline(transaction=False) as pipe:
                 for arrival in arrivals:
-                    to = readers[arrival.actor]
+                    to = [reader for reader in readers[arrival.actor] if reader in warm]
                     turn = self._turn(turns[arrival.partition])
                     told: list[str | int | bytes] = [
                         arrival.partition,
@@ -81,6 +85,15 @@ class Teller:
         if words:
             with redis_or_unknown():
                 await self._told([], words)
+
+    async def _warm(self, readers: Sequence[int]) -> set[int]:
+        """Those whose feeds are there. Fills that are under way are void: they may have been read before the events were kept."""
+        with redis_or_unknown():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for start in range(0, len(readers), _AT_ONCE):
+                    await self._find_warm([], readers[start : start + _AT_ONCE], client=pipe)
+                answers = await pipe.execute()
+        return {int(reader) for found in answers for reader in found}
 
     async def _forget_sessions(self) -> None:
         async for key in self._redis.scan_iter(_FORGOTTEN_WITH_A_GENERATION, count=1000):

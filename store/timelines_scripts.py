@@ -38,8 +38,18 @@ if bumped == 1 then redis.call('HSET', 'timelines', 'generation', ARGV[3]) end
 table.insert(answer, 1, bumped)
 return answer
 """
-# ARGV: partition, our turn and mark, longest length, a member, then users. Adds to their feeds that are there; fills that are
-# under way are void. Answers -1 if it is not our turn any more.
+# ARGV: users. Voids fills of their feeds that are under way, and answers whose feeds are there.
+WARM = """
+local generation = redis.call('HGET', 'timelines', 'generation')
+local warm = {}
+for i = 1, #ARGV do
+  redis.call('DEL', 'lease:feed:' .. ARGV[i])
+  if generation and redis.call('ZRANGE', 'feed:' .. ARGV[i], 0, 0)[1] == ' ' .. generation then warm[#warm + 1] = ARGV[i] end
+end
+return warm
+"""
+# ARGV: partition, our turn and mark, longest length, a member, then users. Adds to their feeds that are there. Answers -1 if it
+# is not our turn any more.
 PUSH = """
 if redis.call('HGET', 'turns', ARGV[1]) ~= ARGV[2] then return -1 end
 local generation = redis.call('HGET', 'timelines', 'generation')
@@ -47,13 +57,9 @@ if not generation then return 0 end
 local start = ' ' .. generation
 for i = 5, #ARGV do
   local key = 'feed:' .. ARGV[i]
-  redis.call('DEL', 'lease:' .. key)
-  local first = redis.call('ZRANGE', key, 0, 0)[1]
-  if first == start then
+  if redis.call('ZRANGE', key, 0, 0)[1] == start then
     redis.call('ZADD', key, 0, ARGV[4])
     redis.call('ZREMRANGEBYRANK', key, 1, -ARGV[3] - 1)
-  elseif first then
-    redis.call('UNLINK', key)
   end
 end
 return 1
