@@ -7,6 +7,7 @@ from stream.frames import Frame
 from stream.hub import Stream
 from stream.ring import Entry, Ring
 
+_TOLD = -1  # in `joined`: nothing is left that the follow would have to bring
 _NONE: frozenset[str] = frozenset()  # one for all streams: an empty one takes 200 bytes
 
 
@@ -24,6 +25,7 @@ def take(stream: Stream, ring: Ring, max_bytes: int) -> list[Frame]:
     if stream.place is None:
         return []
     frames, size = [], 0
+    ahead = _follows_ahead(stream, ring)
     for entry in ring.of_authors(set(stream.authors), stream.place):
         stream.place = entry.seq + 1
         arrival = entry.arrival
@@ -34,6 +36,10 @@ def take(stream: Stream, ring: Ring, max_bytes: int) -> list[Frame]:
             frames += _overtaken(entry, arrival.change.followee, had, stream, ring)
         if had:
             continue
+        # Followed now, and about to be sent in its turn: what the follow brings is older and has to come before it.
+        if (follow := ahead.pop(arrival.actor, None)) is not None and entry.seq < follow.seq:
+            frames += _overtaken(follow, arrival.actor, _had(follow, stream), stream, ring, early=True)
+            stream.joined[arrival.actor] = _TOLD
         frames.append(_frame(entry.frame, stream))
         size += len(arrival.value)
         if size >= max_bytes:
@@ -55,22 +61,32 @@ def _had(entry: Entry, stream: Stream) -> bool:
     return stream.past is not None and entry.arrival.offset < stream.past[entry.arrival.partition]
 
 
-def _overtaken(follow: Entry, followee: int, had: bool, stream: Stream, ring: Ring) -> list[Frame]:
-    """What the followee did after the follow and this node saw before it: partitions have no order between them.
+def _follows_ahead(stream: Stream, ring: Ring) -> dict[int, Entry]:
+    """The followees whom the stream will come to follow on its way to the head, each with the first such follow."""
+    assert stream.place is not None
+    changes = [(entry.arrival.change, entry) for entry in ring.of_authors({stream.uid}, stream.place)]
+    follows = [(change.followee, entry) for change, entry in changes if change is not None and change.on]
+    return {followee: follow for followee, follow in reversed(follows) if stream.joined.get(followee) != _TOLD}
 
-    These frames come before the follow's and have no id: a client that is cut between them gets them again, with the follow.
+
+def _overtaken(
+    follow: Entry, followee: int, had: bool, stream: Stream, ring: Ring, *, early: bool = False
+) -> list[Frame]:
+    """What the followee did after the follow and was seen before it, here or where the client came from.
+
+    Partitions have no order between them. These frames come before the follow's, or `early` before the first of the followee's
+    that has its turn before the follow, and have no id: a client that is cut between them gets them again, with the follow.
     If the client has `had` the follow, elsewhere, they are what it has not had, and the last one has the id of that place.
     """
     since = stream.joined.pop(followee, stream.began)
     missed = [
         Frame(entry.frame.event, entry.frame.data)
         for entry in ring.of_authors({followee}, ring.oldest)
-        if entry.seq < follow.seq
-        and (had or entry.arrival.id > follow.arrival.id)
-        and (entry.seq < since if not _had(entry, stream) else not had)
+        if (had or entry.arrival.id > follow.arrival.id)
+        and (entry.seq < min(since, follow.seq) if not _had(entry, stream) else not had)
         and entry.arrival.id not in stream.repeats
     ]
-    if had and missed:
+    if had and missed and not early:
         missed[-1] = _frame(Frame(missed[-1].event, missed[-1].data, follow.frame.id), stream)
     return missed
 
