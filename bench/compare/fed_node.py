@@ -52,21 +52,31 @@ class Store:
         return False
 
 
-def feed(node: Node, batch: bytes, number: int) -> int:
-    """Does with a batch what the tail does with one of Kafka's. Returns the number of the next post."""
-    ring, hub = node.ring, node.hub
-    assert ring is not None and hub is not None
-    at, now, entries = 0, time.monotonic(), []
-    while at < len(batch):
-        author, size = _HEAD.unpack_from(batch, at)
-        at += _HEAD.size
-        headers = (("id", id_of(number).encode()), ("type", b"post"), ("v", b"1"))
-        entry = ring.append(_arrival(ring, author, batch[at : at + size], headers), now)
-        assert entry is not None
-        entries.append(entry)
-        at, number = at + size, number + 1
-    hub.deliver(entries)
-    return number
+class Feed(asyncio.Protocol):
+    """Does with each batch what the tail does with one of Kafka's."""
+
+    def __init__(self, node: Node) -> None:
+        assert node.ring is not None and node.hub is not None
+        self._ring, self._hub = node.ring, node.hub
+        self._kept, self._number = b"", 0
+
+    def data_received(self, data: bytes) -> None:
+        self._kept += data
+        while len(self._kept) >= 4 and len(self._kept) >= (end := 4 + int.from_bytes(self._kept[:4], "little")):
+            batch, self._kept = self._kept[4:end], self._kept[end:]
+            self._deliver(batch)
+
+    def _deliver(self, batch: bytes) -> None:
+        at, now, entries = 0, time.monotonic(), []
+        while at < len(batch):
+            author, size = _HEAD.unpack_from(batch, at)
+            at += _HEAD.size
+            headers = (("id", id_of(self._number).encode()), ("type", b"post"), ("v", b"1"))
+            entry = self._ring.append(_arrival(self._ring, author, batch[at : at + size], headers), now)
+            assert entry is not None
+            entries.append(entry)
+            at, self._number = at + size, self._number + 1
+        self._hub.deliver(entries)
 
 
 def _arrival(ring: Ring, author: int, value: bytes, headers: tuple[tuple[str, bytes], ...]) -> Arrival:
@@ -84,22 +94,12 @@ async def run() -> None:
     )
     node.hub, node.missing = Hub(node.ring), ""
     meters, verifier = Meters(node), cast("Verifier", None)  # nobody renews a token here
-    number = 0
-
-    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal number
-        while True:
-            try:
-                size = int.from_bytes(await reader.readexactly(4), "little")
-            except asyncio.IncompleteReadError:
-                writer.close()
-                return
-            number = feed(node, await reader.readexactly(size), number)
-
     settle()
     async with AsyncExitStack() as stack:
         wire = await stack.enter_async_context(open_door(node, meters, verifier))
-        await stack.enter_async_context(await asyncio.start_server(take, "127.0.0.1", int(os.environ["FEED_PORT"])))
+        loop = asyncio.get_running_loop()
+        fed = await loop.create_server(lambda: Feed(node), "127.0.0.1", int(os.environ["FEED_PORT"]))
+        await stack.enter_async_context(fed)
         await serve_until_sigterm(
             create_app(node, meters, verifier),
             settings.stream_bind,
