@@ -42,7 +42,7 @@ SCENARIOS = {
     for scenario in (
         Scenario("broadcast-2000", 2000),
         Scenario("broadcast-9000", 9000, seconds=3),
-        Scenario("social20-2000", 2000, 200, 20, burst=100),
+        Scenario("social20-2000", 2000, 200, 20, seconds=10, burst=100),
         Scenario("social20-9000", 9000, 200, 20, burst=100),
         Scenario("social200-2000", 2000, 200, 200, burst=100),
         Scenario("social200-9000", 9000, 200, 200, seconds=3, burst=100),
