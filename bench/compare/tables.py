@@ -13,7 +13,8 @@ def tables(figures: Figures) -> Iterator[str]:
     """Lines: a table for each scenario and position, then what was not there."""
     for name, position in figures.places():
         scenario = SCENARIOS[name]
-        yield from ("", f"### {scenario.streams:,} streams, {scenario.graph}, {position}", "")
+        what = {"stall": "One reader stalls: ", "storm": "Storm: "}.get(scenario.phases[-1], "")
+        yield from ("", f"### {what}{scenario.streams:,} streams, {scenario.graph}, {position}", "")
         lines = [_Line(figures, name, position, server) for server in figures.servers(name, position)]
         make = {"stall": _stall, "storm": _storm}.get(scenario.phases[-1], _deliveries)
         yield from make([line for line in lines if line.is_measured])
