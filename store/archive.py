@@ -12,6 +12,7 @@ from store.archive_bulk import carry_out, insert_new
 from store.archive_errors import ArchiveUnavailable, mongo_or_unavailable
 from store.archive_reads import Kept, kept, newest_of, slices
 from store.archive_writes import (
+    INDEXES,
     documents_of,
     gone_until,
     user_name,
@@ -24,6 +25,7 @@ from store.cursor import Cursor
 from store.events import TAKES_BACK, Arrival, EventType, FollowChange, first_id
 from store.logbook import Logbook, State
 from store.settings import Settings
+from store.together import Together
 
 __all__ = ["Archive", "ArchiveUnavailable", "Kept", "open_archive"]
 
@@ -56,20 +58,16 @@ class Archive:
     """
 
     def __init__(self, database: AsyncDatabase[dict[str, Any]]) -> None:
+        self._database = database
         self._events, self._follows, self._ended = database.events, database.follows, database.ended
         self._logbook = Logbook(database.progress)
+        self._is_ended = Together(self._are_ended)
 
     async def ensure_indexes(self) -> None:
         """Makes the indexes that the queries below stand on."""
         with mongo_or_unavailable():
-            await self._events.create_index([("actor", ASCENDING), ("_id", DESCENDING)])
-            await self._events.create_index([("actor", ASCENDING), ("part", ASCENDING), ("off", ASCENDING)])
-            await self._events.create_index([("post", ASCENDING)], sparse=True)
-            await self._follows.create_index([("follower", ASCENDING)])
-            await self._follows.create_index([("followee", ASCENDING), ("_id", ASCENDING)])
-            await self._ended.create_index([("until", ASCENDING)], expireAfterSeconds=0)
-            for some in (self._events, self._follows):  # most of which never expire
-                await some.create_index([("until", ASCENDING)], expireAfterSeconds=0, sparse=True)
+            for name, keys, options in INDEXES:
+                await self._database[name].create_index(keys, **options)
 
     async def add(self, arrivals: Sequence[Arrival]) -> None:
         """Keeps the events, each once by its id, whatever was added before; a deleted post's event is taken out.
@@ -104,11 +102,7 @@ class Archive:
 
     async def is_ended(self, uid: int, sid: str) -> bool:
         """Whether the end of the user's session, or of all of them, has reached the archive, which is whole."""
-        with mongo_or_unavailable():
-            ended = await self._ended.find_one({"_id": {"$in": [sid, user_name(uid)]}}) is not None
-        if not ended:
-            await self._whole()
-        return ended
+        return await self._is_ended((sid, user_name(uid)))
 
     async def log(self, step: Callable[[Logbook], Awaitable[T]]) -> T:
         """What the step does with the logbook."""
@@ -173,13 +167,21 @@ class Archive:
         with mongo_or_unavailable():
             return await self._events.distinct("actor", {"_id": {"$gte": first_id(when)}})
 
+    async def _are_ended(self, names: Sequence[tuple[str, str]]) -> list[bool]:
+        found = await self._found_ended({name for pair in names for name in pair})
+        ended = [not found.isdisjoint(pair) for pair in names]
+        if not all(ended):
+            await self._whole()
+        return ended
+
     async def _gone(self, uids: Iterable[int]) -> list[int]:
         """Those of the people whose accounts have ended."""
         by_name = {user_name(uid): uid for uid in uids}
-        if not by_name:
-            return []
+        return [by_name[name] for name in await self._found_ended(by_name)] if by_name else []
+
+    async def _found_ended(self, names: Iterable[str]) -> set[str]:
         with mongo_or_unavailable():
-            return [by_name[row["_id"]] async for row in self._ended.find({"_id": {"$in": list(by_name)}})]
+            return {row["_id"] async for row in self._ended.find({"_id": {"$in": list(names)}}, {"_id": 1})}
 
     async def _whole(self) -> State:
         """Looked at after reading, so that what was read before an emptying that began meanwhile is not believed."""

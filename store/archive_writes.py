@@ -4,11 +4,24 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pymongo import DeleteMany, UpdateMany, UpdateOne
+from pymongo import ASCENDING, DESCENDING, DeleteMany, UpdateMany, UpdateOne
 
 from store.events import Arrival, EventType, FollowChange, decode
 
 Write = UpdateOne | UpdateMany | DeleteMany
+_EXPIRES: dict[str, Any] = {"expireAfterSeconds": 0}
+
+# Collection, keys, options.
+INDEXES: tuple[tuple[str, list[tuple[str, int]], dict[str, Any]], ...] = (
+    ("events", [("actor", ASCENDING), ("_id", DESCENDING)], {}),
+    ("events", [("actor", ASCENDING), ("part", ASCENDING), ("off", ASCENDING)], {}),
+    ("events", [("post", ASCENDING)], {"sparse": True}),
+    ("events", [("until", ASCENDING)], {**_EXPIRES, "sparse": True}),  # most never expire
+    ("follows", [("follower", ASCENDING)], {}),
+    ("follows", [("followee", ASCENDING), ("_id", ASCENDING)], {}),
+    ("follows", [("until", ASCENDING)], {**_EXPIRES, "sparse": True}),
+    ("ended", [("until", ASCENDING)], _EXPIRES),
+)
 
 # What is left of a post that was taken out: its id, so that whoever comes late with it does not bring it back.
 _TAKEN_OUT = {

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from store import cursor
 from store.archive import Archive, ArchiveUnavailable, open_archive
+from store.briefs import Brief, Briefs
 from store.cursor import BadCursor, Cursor
 from store.events import actor_of, is_event_id
 from store.settings import Settings
@@ -41,29 +42,30 @@ class Feed:
     """Reads feeds. A feed is the events of those whom the reader follows now, and the reader's own."""
 
     def __init__(self, redis: "Redis", archive: Archive) -> None:
-        self._timelines, self._archive = Timelines(redis), archive
+        self._timelines, self._briefs, self._archive = Timelines(redis), Briefs(redis), archive
 
-    async def page(self, uid: int, before: str | None, limit: int) -> Page:
+    async def brief(self, uid: int, sid: str, *, following: bool = False, feed: int = 0) -> Brief:
+        """What Redis knows of somebody who comes. It never raises."""
+        return await self._briefs.brief(uid, sid, following=following, feed=feed)
+
+    async def page(self, uid: int, before: str | None, limit: int, brief: Brief | None = None) -> Page:
         """At most `limit` (1 to 100) events with ids below `before`. Pages don't shift while new events come in.
 
+        `brief` may have it already: then neither Redis nor MongoDB is asked, and it goes as far as Redis has been told.
         Raises BadCursor if `before` is not an event's id, FeedUnavailable if it cannot be read now.
         """
         if before is not None and not is_event_id(before):
             raise BadCursor("`before` is not an event's id: take it from `next` of the page before")
         if not 1 <= limit <= MAX_LIMIT:
             raise ValueError(f"limit {limit} is not between 1 and {MAX_LIMIT}")
+        if before is None and brief is not None and (page := _page_of(uid, limit, brief)):
+            return page
         try:
             place = await self._archive.progress()
             items = await (self._older(uid, before, limit, place) if before else self._newest(uid, limit, place))
         except ArchiveUnavailable as error:
             raise FeedUnavailable(str(error)) from error
-        last = items[-1][0] if len(items) == limit else None
-        return Page(
-            [body for _, body in items],
-            [event_id for event_id, _ in items],
-            last,
-            cursor.encode(place.epoch, place.offsets),
-        )
+        return _page(items, limit, place)
 
     async def following(self, uid: int, needed: Cursor | None = None) -> dict[int, int]:
         """Whom the user follows, with the `seq` of each follow: all that is below `needed`, if that is given, or all that the
@@ -139,3 +141,18 @@ class Feed:
         if token is not None:
             with suppress(Unknown):
                 await self._timelines.fill(key, token, members)
+
+
+def _page_of(uid: int, limit: int, brief: Brief) -> Page | None:
+    """The newest page, if the brief has all of it."""
+    if brief.feed is None or brief.following is None or brief.told is None:
+        return None
+    if brief.large and not brief.large.isdisjoint((uid, *brief.following)):
+        return None
+    return _page(brief.feed[:limit], limit, brief.told)
+
+
+def _page(items: list[tuple[str, bytes]], limit: int, place: Cursor) -> Page:
+    last = items[-1][0] if len(items) == limit else None
+    bodies, ids = [body for _, body in items], [event_id for event_id, _ in items]
+    return Page(bodies, ids, last, cursor.encode(place.epoch, place.offsets))

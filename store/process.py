@@ -29,8 +29,7 @@ def main(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr)
     # aiokafka logs what we report ourselves, once per second, while Kafka is away.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    # The collector looks for cycles only; at its default of 700 objects a burst of connections keeps it busy.
-    gc.set_threshold(20_000, 20, 20)
+    ease_collector()
     try:
         uvloop.run(run())
     except SettingsError as error:
@@ -82,6 +81,11 @@ async def cancel(*tasks: "asyncio.Task[None]") -> None:
         for task in waiting:
             task.cancel()
         _, waiting = await asyncio.wait(waiting, timeout=1)
+
+
+def ease_collector() -> None:
+    """Lets the garbage collector look for cycles seldom: at its default of 700 objects a burst of connections keeps it busy."""
+    gc.set_threshold(20_000, 20, 20)
 
 
 def settle() -> None:

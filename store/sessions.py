@@ -1,14 +1,18 @@
 """Which sessions have ended: quickly from Redis, surely from whoever keeps them."""
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
 from redis.asyncio import Redis
 
 from store.timelines import Unknown, redis_or_unknown
+from store.together import Together
 
 KEPT_ENDED = 24 * 3600  # seconds: longer than any access token lives
-_ALIVE_KEPT = 300  # seconds: an ended session is always written over it, so this bounds only what Redis holds
+# Seconds. An end is always written over it; but a Redis that loses its last second can lose the end and keep this, so it is less
+# than RING_SECONDS: until then the nodes know the end from the log.
+_ALIVE_KEPT = 300
 
 
 class Sessions:
@@ -16,6 +20,7 @@ class Sessions:
 
     def __init__(self, redis: "Redis") -> None:
         self._redis = redis
+        self._keep_alive = Together(self._keep_all_alive)
 
     async def mark_ended(self, sid: str, until: int) -> None:
         """Says that the session is over, until its last token has expired by itself (seconds since 1970)."""
@@ -39,8 +44,15 @@ class Sessions:
         if ended:
             await self.mark_ended(sid, until)
         else:
-            with suppress(Unknown), redis_or_unknown():
-                await self._redis.set(f"session:{sid}", b"alive", ex=_ALIVE_KEPT, nx=True)
+            await self._keep_alive(sid)
+
+    async def _keep_all_alive(self, sids: Sequence[str]) -> Sequence[None]:
+        with suppress(Unknown), redis_or_unknown():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for sid in sids:
+                    pipe.set(f"session:{sid}", b"alive", ex=_ALIVE_KEPT, nx=True)
+                await pipe.execute()
+        return [None] * len(sids)
 
     async def _end(self, key: str, until: int) -> None:
         with suppress(Unknown), redis_or_unknown():

@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 from store import cursor
 from store.archive import Archive
 from stream.frames import Frame
-from stream.hub import Stream
 from stream.ring import Ring
+from stream.stream import Stream
 
 _AT_ONCE = 200
 _AT_MOST = 5000  # frames; whoever missed more is better served by a snapshot

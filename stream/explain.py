@@ -6,9 +6,9 @@ from typing import Any
 from store import cursor
 from store.cursor import BadCursor
 from store.tokens import Identity
-from stream.hub import Stream
 from stream.node import Node
 from stream.replay import here
+from stream.stream import Stream
 
 
 def explain(node: Node, identity: Identity, text: str | None) -> dict[str, Any]:

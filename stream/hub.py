@@ -1,68 +1,13 @@
 """The hub: who is to be told of whose events on this node."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
 
 from store.events import EventType, FollowChange
-from stream.follows import Follows
+from store.follows import Follows
+from stream.remembered import Remembered
 from stream.ring import Entry, Ring
-
-
-class Group(Protocol):
-    """Streams that go out together and are told together, without a look at each: those of one connection of the wire."""
-
-    def join(self, stream: "Stream", author: int) -> None:
-        """From now on `deliver` tells the stream of this author."""
-
-    def leave(self, stream: "Stream", author: int) -> None:
-        """From now on it does not."""
-
-    def hold(self, stream: "Stream", entries: Sequence[Entry]) -> None:
-        """Takes a live stream out of `deliver`: it is behind, from the first on that it has not been told of and that concerns it.
-
-        `entries` are those that come with the next `deliver`.
-        """
-
-    def deliver(self, entries: Sequence[Entry]) -> None:
-        """Tells the live ones of the group of new entries."""
-
-
-@dataclass(eq=False, slots=True)
-class Stream:
-    """One open stream: a place in the ring and a set of authors.
-
-    `place` is the seq from which on entries may not have been delivered; None when it is live, which is to say at the head.
-    `past`, while it is there, are the offsets of the cursor that the stream came with: what is below them has been delivered, even
-    if it stands behind `place` on this node. `repeats` are the ids of events that a snapshot has shown already.
-    `began` is the place it was put at; `joined` has the place from which on it is told of an author followed since.
-    `door` names where it came from, for people: nothing depends on it. `writing_since` is set (monotonic seconds) while a batch is
-    being written and not taken by the client. `group` is set if it is told in a group, and not by its place and `wake`.
-    """
-
-    uid: int
-    sid: str
-    expires_at: int
-    wake: Callable[[], object]
-    abort: Callable[[], object] = lambda: None
-    place: int | None = 0
-    past: tuple[int, ...] | None = None
-    repeats: frozenset[str] = frozenset()
-    began: int = 0
-    joined: dict[int, int] = field(default_factory=dict)
-    follows: Follows = field(default_factory=Follows)
-    end: str | None = None
-    writing_since: float | None = None
-    warned_for: int = 0
-    door: str = ""
-    rotate_at: float = float("inf")
-    group: Group | None = None
-
-    @property
-    def authors(self) -> Iterable[int]:
-        """Whose events this stream is told of: those whom its user follows now, and the user."""
-        return (self.uid, *self.follows)
+from stream.stream import Group, Stream
 
 
 class Hub:
@@ -74,6 +19,10 @@ class Hub:
         self._by_user: dict[int, tuple[Stream, ...]] = {}  # most have one, for which a set is four times as large
         self._groups: dict[Group, int] = {}  # with the number of streams that each has here
         self._open = 0
+        self._remembered = Remembered(ring.seconds)
+        self._in_doubt: set[Stream] = (
+            set()
+        )  # signed out, or open since before a gap in the log: nothing of them is remembered
 
     def __len__(self) -> int:
         return self._open
@@ -92,19 +41,56 @@ class Hub:
         if stream.group is not None:
             self._groups[stream.group] = self._groups.get(stream.group, 0) + 1
 
-    def subscribe(self, stream: Stream, follows: Mapping[int, int]) -> None:
-        """Tells the stream of these followees (each with the follow's seq) and of the user, and of newer changes in the ring."""
-        stream.follows = Follows(follows)
-        for entry in self._ring.of_authors({stream.uid}, self._ring.oldest):
+    def subscribe(self, stream: Stream, follows: Follows) -> None:
+        """Tells the stream of these followees (each with the follow's seq) and of the user, and of newer changes in the ring.
+
+        The follows are the stream's from now on.
+        """
+        stream.follows = follows
+        for entry in self._ring.of_author(stream.uid):
             if entry.arrival.change:
-                _apply(stream.follows, entry.arrival.change)
-        for author in stream.authors:
-            self._join(stream, author)
+                follows.apply(entry.arrival.change)
+        self._join(stream, stream.authors)
+
+    def knows(self, uid: int) -> bool:
+        """Whether `known_follows` has an answer."""
+        return self._remembered.knows(uid) or self._other(uid) is not None
+
+    def known_follows(self, uid: int) -> Follows | None:
+        """Whom the user follows, exactly, as far as this node has read the log; None for somebody who was not here lately."""
+        if other := self._other(uid):
+            return other.follows.copy()
+        left = self._remembered.take(uid)
+        return left.follows if left else None
+
+    def has_seen_end(self, uid: int, sid: str) -> bool:
+        """Whether the end of the user's session, or of the account, is in the ring."""
+        return any(
+            entry.arrival.type is EventType.ACCOUNT_DELETED
+            or (entry.arrival.type is EventType.LOGOUT and entry.arrival.sid == sid)
+            for entry in self._ring.of_author(uid)
+        )
+
+    def has_seen_no_end(self, uid: int, sid: str) -> bool:
+        """Whether the session was alive when it was here lately, or is here, and has not ended as far as this node has read."""
+        return self._remembered.is_alive(uid, sid) or any(
+            stream.sid == sid and stream.is_subscribed and stream not in self._in_doubt
+            for stream in self._by_user.get(uid, ())
+        )
+
+    def lose_log(self) -> None:
+        """Records were deleted before this node read them: what it knows of people may be wrong. All have to come back."""
+        self._remembered.forget_all()
+        self._in_doubt.update(self)
+        for stream in self:
+            self.end(stream, "rotate")
 
     def remove(self, stream: Stream) -> None:
         """Forgets the stream, which was added."""
-        for author in stream.authors:
-            self._leave(stream, author)
+        self._leave(stream, stream.authors)
+        if stream.is_subscribed and stream not in self._in_doubt:
+            self._remembered.keep(stream.uid, stream.sid, stream.follows)
+        self._in_doubt.discard(stream)
         others = tuple(other for other in self._by_user.pop(stream.uid) if other is not stream)
         if others:
             self._by_user[stream.uid] = others
@@ -119,6 +105,7 @@ class Hub:
         for entry in entries:
             arrival = entry.arrival
             if arrival.change:
+                self._remembered.change(arrival.change)
                 self._change(arrival.change, entry.seq, entries)
             for stream in self._by_author.get(arrival.actor, ()):
                 if stream.place is None:
@@ -133,8 +120,10 @@ class Hub:
 
     def end_sessions(self, uid: int, sid: str | None = None) -> None:
         """Ends the streams of the user's session, or of all of them, each after what is to be delivered before."""
+        self._remembered.end_sessions(uid, sid)
         for stream in self._by_user.get(uid, ()):
             if sid in (None, stream.sid):
+                self._in_doubt.add(stream)
                 self.end(stream, "signed-out")
 
     def renew(self, uid: int, sid: str, expires_at: int) -> int:
@@ -159,38 +148,38 @@ class Hub:
 
     def _change(self, change: FollowChange, seq: int, entries: Sequence[Entry]) -> None:
         for stream in self._by_user.get(change.follower, ()):
+            if not stream.is_subscribed:
+                continue  # it finds the change in the ring
             if stream.group is not None:
                 # Groups deliver whole batches. This one is not the same for all of the group.
                 stream.group.hold(stream, entries)
             had = change.followee in stream.follows
-            _apply(stream.follows, change)
+            stream.follows.apply(change)
             has = change.followee in stream.follows
             if has and not had:
-                self._join(stream, change.followee)
+                self._join(stream, (change.followee,))
                 stream.joined[change.followee] = seq if stream.place is None else stream.place
             elif had and not has and change.followee != stream.uid:
-                self._leave(stream, change.followee)
+                self._leave(stream, (change.followee,))
 
-    def _join(self, stream: Stream, author: int) -> None:
+    def _other(self, uid: int) -> Stream | None:
+        """An open stream of the user's that knows exactly whom the user follows."""
+        streams = self._by_user.get(uid, ())
+        return next((stream for stream in streams if stream.is_subscribed and stream not in self._in_doubt), None)
+
+    def _join(self, stream: Stream, authors: Iterable[int]) -> None:
         if stream.group is not None:
-            stream.group.join(stream, author)
+            stream.group.join(stream, authors)
         else:
-            self._by_author[author].add(stream)
+            for author in authors:
+                self._by_author[author].add(stream)
 
-    def _leave(self, stream: Stream, author: int) -> None:
+    def _leave(self, stream: Stream, authors: Iterable[int]) -> None:
         if stream.group is not None:
-            stream.group.leave(stream, author)
+            stream.group.leave(stream, authors)
         else:
-            _discard(self._by_author, author, stream)
-
-
-def _apply(follows: Follows, change: FollowChange) -> None:
-    """The change, unless a newer one of the pair is known."""
-    if change.seq >= follows.get(change.followee, 0):
-        if change.on:
-            follows[change.followee] = change.seq
-        else:
-            follows.pop(change.followee, None)
+            for author in authors:
+                _discard(self._by_author, author, stream)
 
 
 def _discard(index: defaultdict[int, set[Stream]], key: int, stream: Stream) -> None:

@@ -11,12 +11,13 @@ from store.feed import FeedUnavailable
 from store.process import heed_cancellation
 from store.tokens import Identity
 from stream.frames import Frame
-from stream.hub import Hub, Stream
+from stream.hub import Hub
 from stream.meters import Meters
 from stream.node import Node
 from stream.opening import Opening
 from stream.replay import take
 from stream.ring import Ring
+from stream.stream import Stream
 from stream.words import (
     AHEAD_AT_MOST,
     ended,

@@ -5,15 +5,18 @@ import time
 from collections.abc import AsyncGenerator
 
 from store import cursor
+from store.briefs import Brief
 from store.cursor import BadCursor, Cursor
+from store.follows import Follows
 from store.process import heed_cancellation
 from stream.backlog import NotCovered, archived, covers
 from stream.frames import Frame, frame, snapshot
-from stream.hub import Hub, Stream
+from stream.hub import Hub
 from stream.meters import Meters
 from stream.node import Node, retry_ms
 from stream.replay import place_at
 from stream.ring import Ring
+from stream.stream import Stream
 
 _SNAPSHOT = 50
 _COVERED_WITHIN = 3.0  # seconds for the storekeeper to reach what the ring has dropped
@@ -30,13 +33,20 @@ class Opening:
 
         Nothing, and the stream's end is set, if its session has ended.
         """
-        if await self._node.has_ended(self._stream.uid, self._stream.sid, self._stream.expires_at):
-            self._stream.end = self._stream.end or "signed-out"
-            return
-        follows = await self._node.feed.following(self._stream.uid)
-        heed_cancellation()  # or a stream that was removed meanwhile would be told of events for ever
-        self._hub.subscribe(self._stream, follows)
+        stream, hub, feed = self._stream, self._hub, self._node.feed
         start = self._start(text)
+        # What this node knows of people is as old as its ring: no answer for a client that has seen more of the log elsewhere.
+        knows = isinstance(start, Cursor) and hub.knows(stream.uid) and self._has(start.offsets)
+        shown = 0 if isinstance(start, Cursor) else _SNAPSHOT
+        brief = await feed.brief(stream.uid, stream.sid, following=not knows, feed=shown)
+        if await self._node.has_ended(stream.uid, stream.sid, stream.expires_at, brief):
+            stream.end = stream.end or "signed-out"
+            return
+        follows = hub.known_follows(stream.uid) if knows else self._told(brief)
+        if follows is None:
+            follows = Follows(await feed.following(stream.uid, Cursor(self._ring.epoch, tuple(self._ring.floor))))
+            heed_cancellation()  # or a stream that was removed meanwhile would be told of events for ever
+        hub.subscribe(stream, follows)
         resumed = isinstance(start, Cursor) and await self._reachable(start.offsets)
         yield [self._hello(resumed)]
         if isinstance(start, Cursor) and resumed:
@@ -44,11 +54,11 @@ class Opening:
                 yield batch
             return
         gap = (start if isinstance(start, str) else "too-old") if text is not None else None
-        yield await self.anew(gap, text)
+        yield await self.anew(gap, text, brief if shown else None)
 
-    async def anew(self, gap: str | None, lost: str | None) -> list[Frame]:
+    async def anew(self, gap: str | None, lost: str | None, brief: Brief | None = None) -> list[Frame]:
         """A snapshot, after a gap if there is one to tell of; the stream goes on where the snapshot is complete."""
-        page = await self._node.feed.page(self._stream.uid, None, _SNAPSHOT)
+        page = await self._node.feed.page(self._stream.uid, None, _SNAPSHOT, brief)
         place = cursor.decode(page.cursor) if page.cursor else None
         if place is None or place.epoch != self._ring.epoch or not self._ring.reaches(place.offsets):
             # The storekeeper is behind the ring's oldest events, or has never run: what lies between cannot be had now.
@@ -82,6 +92,16 @@ class Opening:
         if start.epoch != self._ring.epoch or len(start.offsets) != len(self._ring.next):
             return "epoch"
         return start
+
+    def _told(self, brief: Brief) -> Follows | None:
+        """Whom the user follows by what Redis has just said, if the ring has everything that Redis was not told of."""
+        told = brief.told
+        known = told is not None and told.epoch == self._ring.epoch and self._ring.reaches(told.offsets)
+        return brief.following if known else None
+
+    def _has(self, offsets: tuple[int, ...]) -> bool:
+        """Whether this node has seen as much of the log, and has all that came since."""
+        return self._ring.reaches(offsets) and all(map(int.__ge__, self._ring.next, offsets))
 
     async def _reachable(self, offsets: tuple[int, ...]) -> bool:
         """Whether everything since the cursor can be had, from the ring or, within a bound, from the archive."""

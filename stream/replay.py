@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from store import cursor
 from stream.frames import Frame
-from stream.hub import Stream
 from stream.ring import Entry, Ring
+from stream.stream import Stream
 
 _TOLD = -1  # in `joined`: nothing is left that the follow would have to bring
 _NONE: frozenset[str] = frozenset()  # one for all streams: an empty one takes 200 bytes

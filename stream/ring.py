@@ -34,7 +34,7 @@ class Ring:
     def __init__(self, epoch: str, floor: Sequence[int], *, seconds: float, max_bytes: int) -> None:
         self.epoch = epoch
         self.floor, self.next = list(floor), list(floor)
-        self._seconds, self._max_bytes, self._bytes = seconds, max_bytes, 0
+        self.seconds, self._max_bytes, self._bytes = seconds, max_bytes, 0
         self._entries: list[Entry] = []  # of seq _first, _first + 1, ...; dropped ones are cut off in large pieces
         self._first = self._oldest = 0
         self._by_author: defaultdict[int, list[int]] = defaultdict(list)
@@ -107,6 +107,10 @@ class Ring:
         tails = [seqs[bisect_left(seqs, start) :] for seqs in lists if seqs and seqs[-1] >= start]
         return (self[seq] for seq in merge(*tails))
 
+    def of_author(self, author: int) -> Iterator[Entry]:
+        """All of the author's entries that are here, in order."""
+        return (self[seq] for seq in self._by_author.get(author, ()))
+
     def __getitem__(self, seq: int) -> Entry:
         return self._entries[seq - self._first]
 
@@ -117,7 +121,7 @@ class Ring:
     def _drop_old(self, now: float) -> None:
         while self._oldest < self.head:
             entry = self[self._oldest]
-            if entry.seen > now - self._seconds and self._bytes <= self._max_bytes:
+            if entry.seen > now - self.seconds and self._bytes <= self._max_bytes:
                 break
             at = entry.arrival
             self.floor[at.partition] = at.offset + 1

@@ -90,6 +90,8 @@ async def _read(reader: AIOKafkaConsumer, node: Node, ends: list[int], meters: M
                     entries.append(entry)
         hub.deliver(entries)
         node.log_ends = [reader.highwater(at) or seen for at, seen in zip(partitions, ring.next, strict=True)]
+        if all(map(int.__ge__, ring.next, node.log_ends)):
+            node.caught_up_at = min(reader.last_poll_timestamp(at) or 0 for at in partitions) / 1000
         ring.expire(now)
         meters.events.inc(len(entries))
 
@@ -108,5 +110,4 @@ async def _jump(reader: AIOKafkaConsumer, node: Node, error: OffsetOutOfRangeErr
         )
         ring.lose(at.partition, offset)
         reader.seek(at, offset)
-    for stream in hub:
-        hub.end(stream, "rotate")
+    hub.lose_log()

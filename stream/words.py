@@ -4,11 +4,11 @@ import random
 import time
 
 from stream.frames import Frame, bye, frame
-from stream.hub import Stream
 from stream.meters import Meters
 from stream.node import retry_ms
 from stream.replay import here
 from stream.ring import Ring
+from stream.stream import Stream
 
 AHEAD_AT_MOST = 10.0  # seconds for a node to reach a cursor that is ahead of it; a node lags by milliseconds
 _WARNED_BEFORE = 60.0  # seconds between the word that the token expires and its expiry

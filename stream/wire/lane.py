@@ -3,7 +3,7 @@
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from stream.frames import Frame
 from stream.ring import Entry
@@ -20,26 +20,30 @@ class Lane:
     def __len__(self) -> int:
         return len(self._by_author)
 
-    def join(self, sid: int, author: int) -> None:
-        """Tells the stream of this author from now on."""
-        sids = self._by_author.get(author)
-        if sids is None:
-            self._by_author[author] = array("I", (sid,))
-        elif sids[-1] < sid:  # a peer's ids grow
-            sids.append(sid)
-        elif sids[at := bisect_left(sids, sid)] != sid:
-            sids.insert(at, sid)
+    def join(self, sid: int, authors: Iterable[int]) -> None:
+        """Tells the stream of these authors from now on."""
+        by_author = self._by_author
+        for author in authors:
+            sids = by_author.get(author)
+            if sids is None:
+                by_author[author] = array("I", (sid,))
+            elif sids[-1] < sid:  # a peer's ids grow
+                sids.append(sid)
+            elif sids[at := bisect_left(sids, sid)] != sid:
+                sids.insert(at, sid)
 
-    def leave(self, sid: int, author: int) -> None:
+    def leave(self, sid: int, authors: Iterable[int]) -> None:
         """Tells it no more."""
-        sids = self._by_author.get(author)
-        if sids is None:
-            return
-        at = bisect_left(sids, sid)
-        if at < len(sids) and sids[at] == sid:
-            del sids[at]
-            if not sids:
-                del self._by_author[author]
+        by_author = self._by_author
+        for author in authors:
+            sids = by_author.get(author)
+            if sids is None:
+                continue
+            at = bisect_left(sids, sid)
+            if at < len(sids) and sids[at] == sid:
+                del sids[at]
+                if not sids:
+                    del by_author[author]
 
     def clear(self) -> None:
         """Forgets everybody."""

@@ -12,9 +12,9 @@ from store import cursor
 from store.archive import ArchiveUnavailable
 from store.feed import FeedUnavailable
 from stream.frames import Frame
-from stream.hub import Stream
 from stream.opening import Opening
 from stream.replay import take
+from stream.stream import Stream
 from stream.wire.codes import Code
 from stream.wire.lane import Lane
 from stream.words import ended, has_lost_its_place, is_ahead, is_over

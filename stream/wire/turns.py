@@ -3,14 +3,15 @@
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import cast
 
-from stream.hub import Hub, Stream
+from stream.hub import Hub
 from stream.meters import Meters
 from stream.node import Node
 from stream.ring import Entry, Ring
+from stream.stream import Stream
 from stream.wire.core import Core
 from stream.wire.lane import Lane
 from stream.wire.outlet import Outlet
@@ -63,15 +64,15 @@ class Turns(ABC):
     def heartbeat(self) -> float:
         return self.node.settings.heartbeat
 
-    def join(self, stream: Stream, author: int) -> None:
+    def join(self, stream: Stream, authors: Iterable[int]) -> None:
         outlet = cast("Outlet", stream)
         if self.outlets.get(outlet.number) is outlet:
-            outlet.lane.join(outlet.number, author)
+            outlet.lane.join(outlet.number, authors)
 
-    def leave(self, stream: Stream, author: int) -> None:
+    def leave(self, stream: Stream, authors: Iterable[int]) -> None:
         if not self.closed:
             outlet = cast("Outlet", stream)
-            outlet.lane.leave(outlet.number, author)
+            outlet.lane.leave(outlet.number, authors)
 
     def hold(self, stream: Stream, entries: Sequence[Entry]) -> None:
         outlet = cast("Outlet", stream)

@@ -13,6 +13,8 @@ from uuid import uuid4
 from prometheus_client import REGISTRY
 
 from store.archive import Archive
+from store.briefs import Brief
+from store.cursor import Cursor
 from store.events import Arrival, EventType
 from store.feed import Feed, FeedUnavailable, Page
 from store.sessions import Sessions
@@ -41,7 +43,10 @@ class StandIn:
     unavailable: bool = False
     deaf_for: float = 0  # seconds in which a read swallows a cancellation, as some libraries do
 
-    async def following(self, uid: int) -> dict[int, int]:
+    async def brief(self, _uid: int, sid: str | None = None, **_: Any) -> Brief:
+        return Brief(ended=sid in self.ended)
+
+    async def following(self, uid: int, _: Cursor) -> dict[int, int]:
         until = time.monotonic() + self.deaf_for
         while (left := until - time.monotonic()) > 0:
             with suppress(asyncio.CancelledError):
@@ -50,7 +55,7 @@ class StandIn:
             raise FeedUnavailable("planted")
         return self.follows.get(uid, {1: 1, 2: 1})
 
-    async def page(self, _uid: int, _before: str | None, limit: int) -> Page:
+    async def page(self, _uid: int, _before: str | None, limit: int, _: Brief | None = None) -> Page:
         return Page(self.items[:limit], [], None, "")
 
     async def progress(self) -> None:
@@ -98,14 +103,13 @@ class Running:
 
 
 @asynccontextmanager
-async def running(**settings: Any) -> AsyncIterator[Running]:
-    """A node that is ready, with nothing in its log."""
+async def running(stores: tuple[Feed, Archive, Sessions] | None = None, **settings: Any) -> AsyncIterator[Running]:
+    """A node that is ready, with nothing in its log; on a stand-in, unless it is given stores of its own."""
     port = free_port()
     told = {"edge_secret": SECRET, "token_keys": Path("/nowhere"), "stream_wire_bind": f"127.0.0.1:{port}", **settings}
     store = StandIn()
-    node = Node(
-        StreamSettings.model_validate(told), cast("Feed", store), cast("Archive", store), cast("Sessions", store)
-    )
+    given = stores or (cast("Feed", store), cast("Archive", store), cast("Sessions", store))
+    node = Node(StreamSettings.model_validate(told), *given)
     node.ring = Ring(EPOCH, [0, 0, 0], seconds=600, max_bytes=10**8)
     node.hub, node.missing = Hub(node.ring), ""
     for collector in list(REGISTRY._names_to_collectors.values()):  # a process has one node, this one has had many

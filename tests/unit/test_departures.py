@@ -3,15 +3,16 @@
 from random import Random
 
 from store.events import EventType
-from stream.hub import Stream
+from store.follows import Follows
 from stream.replay import place_at, take
+from stream.stream import Stream
 from tests.unit.logs import Log, ModelNode
 
 
 def opened(node: ModelNode, uid: int, sid: str, follows: dict[int, int]) -> Stream:
     stream = Stream(uid, sid, 2**31, lambda: None)
     node.hub.add(stream)
-    node.hub.subscribe(stream, follows)
+    node.hub.subscribe(stream, Follows(follows))
     place_at(stream, node.ring, node.ring.next)
     take(stream, node.ring, 1)
     return stream

@@ -5,7 +5,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.follows import Follows
+from store.follows import Follows
 
 NUMBERS = st.one_of(st.integers(1, 10), st.sampled_from([2**16 - 1, 2**16, 2**32 - 1, 2**32, 2**63 - 1]))
 

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from store import cursor
 from store.events import EventType
+from store.follows import Follows
 from stream.frames import Frame
-from stream.hub import Stream
 from stream.replay import here, place_at, take
+from stream.stream import Stream
 from tests.unit.logs import Log, ModelNode
 
 READER = 99
@@ -18,7 +19,7 @@ READER = 99
 def opened(node: ModelNode, follows: set[int], at: str | None = None, uid: int = READER) -> Stream:
     stream = Stream(uid, "sid", 2**31, lambda: None)
     node.hub.add(stream)
-    node.hub.subscribe(stream, dict.fromkeys(follows, 1))
+    node.hub.subscribe(stream, Follows(dict.fromkeys(follows, 1)))
     place_at(stream, node.ring, cursor.decode(at).offsets if at else node.ring.next)
     return stream
 
@@ -208,7 +209,7 @@ def test_an_older_follow_never_undoes_a_newer_one() -> None:
     node.read()
     node.hub.add(stream)
 
-    node.hub.subscribe(stream, {1: 5, 2: 1, 3: 1})
+    node.hub.subscribe(stream, Follows({1: 5, 2: 1, 3: 1}))
 
     assert stream.follows == {1: 5, 2: 2, 3: 1}
 
@@ -231,7 +232,7 @@ def test_a_sign_out_ends_the_streams_of_that_session_and_no_other() -> None:
     mine, other = Stream(5, "a", 2**31, lambda: None), Stream(5, "b", 2**31, lambda: None)
     for stream in (mine, other):
         node.hub.add(stream)
-        node.hub.subscribe(stream, {})
+        node.hub.subscribe(stream, Follows())
     log.append(5, EventType.LOGOUT, sid="a")
     node.read()
 

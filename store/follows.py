@@ -1,8 +1,11 @@
-"""Whom a stream's user follows, in six bytes each where a dict takes eighty: most of what an idle stream costs a node."""
+"""Whom a user follows, in six bytes each where a dict takes eighty: most of what an idle stream costs a node."""
 
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Self
+
+from store.events import FollowChange
 
 _CODES = ("B", "H", "I", "q")  # unsigned 8, 16 and 32 bits, and 63; Linux on 64 bits
 
@@ -14,8 +17,28 @@ class Follows(MutableMapping[int, int]):
 
     def __init__(self, follows: Mapping[int, int] | None = None) -> None:
         given = sorted(follows.items()) if follows else []
-        self._followees = _packed([followee for followee, _ in given])
-        self._seqs = _packed([seq for _, seq in given])
+        self._followees = _narrowed(array("q", [followee for followee, _ in given]))
+        self._seqs = _narrowed(array("q", [seq for _, seq in given]))
+
+    @classmethod
+    def of(cls, followees: "array[int]", seqs: "array[int]") -> Self:
+        """Followees, in any order and each once, and the `seq` of each."""
+        if any(map(int.__gt__, followees, followees[1:])):
+            return cls(dict(zip(followees, seqs, strict=True)))
+        made = cls.__new__(cls)
+        made._followees, made._seqs = _narrowed(followees), _narrowed(seqs)
+        return made
+
+    @property
+    def bytes(self) -> int:
+        """What the numbers take."""
+        return len(self) * (self._followees.itemsize + self._seqs.itemsize)
+
+    def copy(self) -> Self:
+        """One that can be changed by itself."""
+        made = type(self).__new__(type(self))
+        made._followees, made._seqs = self._followees[:], self._seqs[:]
+        return made
 
     def __len__(self) -> int:
         return len(self._followees)
@@ -47,6 +70,14 @@ class Follows(MutableMapping[int, int]):
             raise KeyError(followee)
         del self._followees[at], self._seqs[at]
 
+    def apply(self, change: FollowChange) -> None:
+        """The change, unless a newer one of the pair is known."""
+        if change.seq >= self.get(change.followee, 0):
+            if change.on:
+                self[change.followee] = change.seq
+            else:
+                self.pop(change.followee, None)
+
     def __repr__(self) -> str:
         return f"Follows({dict(self)})"
 
@@ -55,7 +86,7 @@ class Follows(MutableMapping[int, int]):
         return at if at < len(self._followees) and self._followees[at] == followee else None
 
 
-def _packed(values: list[int]) -> "array[int]":
+def _narrowed(values: "array[int]") -> "array[int]":
     return array(_code_for(max(values, default=0)), values)
 
 

@@ -1,0 +1,104 @@
+"""Briefs: what Redis knows of somebody who comes, in one round trip for all who come at the same time."""
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from store.cursor import Cursor
+from store.follows import Follows
+from store.timelines import Unknown, redis_or_unknown
+from store.together import Together
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """None for what was not asked, or what Redis does not know. `feed` is newest first.
+
+    `following` and `feed` have been told of everything below `told`, but for what the `large` do, which is in no feed.
+    """
+
+    is_reachable: bool = True
+    ended: bool | None = None
+    told: Cursor | None = None
+    following: Follows | None = None
+    feed: list[tuple[str, bytes]] | None = None
+    large: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    uid: int
+    sid: str
+    following: bool
+    feed: int
+
+
+class Briefs:
+    """Never raises because Redis is gone; it just knows nothing then."""
+
+    def __init__(self, redis: "Redis") -> None:
+        self._redis = redis
+        self._together = Together(self._read)
+
+    async def brief(self, uid: int, sid: str, *, following: bool, feed: int) -> Brief:
+        """Whether the session has ended and, as far as asked for, whom the user follows and the newest `feed` events."""
+        return await self._together(_Question(uid, sid, following, feed))
+
+    async def _read(self, questions: Sequence[_Question]) -> list[Brief]:
+        sessions = [key for asked in questions for key in (f"session:{asked.sid}", f"session:user:{asked.uid}")]
+        try:
+            with redis_or_unknown():
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    pipe.mget(sessions)
+                    # Before the lists: what they have been told is never less than this says.
+                    pipe.hgetall("timelines")
+                    pipe.smembers("large")
+                    for asked in questions:
+                        if asked.following:
+                            pipe.zrange(f"following:{asked.uid}", 0, -1)
+                        if asked.feed:
+                            pipe.zrange(f"feed:{asked.uid}", 0, 0)
+                            pipe.zrevrange(f"feed:{asked.uid}", 0, asked.feed - 1)
+                    ended, state, large, *lists = await pipe.execute()
+        except Unknown:
+            return [Brief(is_reachable=False)] * len(questions)
+        told, start, authors = _told(state), b" " + state.get(b"generation", b"is unknown"), frozenset(map(int, large))
+        states, replies = iter(ended), iter(lists)
+        return [
+            Brief(
+                True,
+                _ended(next(states), next(states)),
+                told,
+                _following(next(replies), start) if asked.following else None,
+                _feed(replies, start) if asked.feed else None,
+                authors,
+            )
+            for asked in questions
+        ]
+
+
+def _ended(session: bytes | None, everyone: bytes | None) -> bool | None:
+    return True if everyone is not None else None if session is None else session == b"ended"
+
+
+def _told(state: Mapping[bytes, bytes]) -> Cursor | None:
+    offsets = [state.get(b"%d" % partition) for partition in range(int(state.get(b"partitions", 0)))]
+    known = [int(offset) for offset in offsets if offset is not None]
+    return Cursor(state[b"epoch"].decode(), tuple(known)) if known and len(known) == len(offsets) else None
+
+
+def _following(members: list[bytes], start: bytes) -> Follows | None:
+    if not members or members[0] != start:
+        return None
+    numbers = array("q", map(int, b":".join(members[1:]).split(b":"))) if len(members) > 1 else array("q")
+    return Follows.of(numbers[::2], numbers[1::2])
+
+
+def _feed(replies: Iterator[Any], start: bytes) -> list[tuple[str, bytes]] | None:
+    first, newest = next(replies), next(replies)
+    if first != [start]:
+        return None
+    return [(member[:36].decode(), member[37:]) for member in newest if member != start]
