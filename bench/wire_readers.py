@@ -12,6 +12,7 @@ from stream.wire.codes import PREFACE, Kind, Setting
 
 SECRET = "a secret of the bench"
 FIRST_UID = 2_000_000
+_AT_ONCE, _PAUSE = 20, 0.02  # who comes on one connection: a storm, but no single packet
 _HEAD = struct.Struct(">LBL")
 _UPDATE = struct.Struct(">LBLL")
 
@@ -50,16 +51,16 @@ class _Readers:
                     self._tasks = [asyncio.create_task(self._take(*one)) for one in self._coming]
 
     def _prepare(self, cursor: str | None) -> None:
-        self._coming: list[tuple[socket.socket, bytes]] = []
+        self._coming: list[tuple[socket.socket, list[bytes]]] = []
         for first in range(0, self._streams, self._per_connection):
-            out = [PREFACE, frames.settings({Setting.INITIAL_WINDOW_SIZE: 65535}), frames.window_update(0, 2**30)]
+            out = [PREFACE + frames.settings({Setting.INITIAL_WINDOW_SIZE: 65535}) + frames.window_update(0, 2**30)]
             for number in range(min(self._per_connection, self._streams - first)):
                 out.append(frames.headers(2 * number + 1, _request(FIRST_UID + first + number, cursor), end=True))
-            self._coming.append((socket.create_connection(("127.0.0.1", self._port)), b"".join(out)))
+            self._coming.append((socket.create_connection(("127.0.0.1", self._port)), out))
 
-    async def _take(self, link: socket.socket, hello: bytes) -> None:
+    async def _take(self, link: socket.socket, hello: list[bytes]) -> None:
         reader, writer = await asyncio.open_connection(sock=link)
-        writer.write(hello)
+        coming = asyncio.create_task(self._come(writer, hello))
         left = b""
         try:
             while data := await reader.read(2**20):
@@ -78,7 +79,13 @@ class _Readers:
                 if spent:
                     writer.write(b"".join(out) + frames.window_update(0, spent))
         finally:
+            coming.cancel()
             writer.transport.abort()
+
+    async def _come(self, writer: asyncio.StreamWriter, hello: list[bytes]) -> None:
+        for first in range(0, len(hello), _AT_ONCE):
+            writer.write(b"".join(hello[first : first + _AT_ONCE]))
+            await asyncio.sleep(_PAUSE)
 
 
 def _request(uid: int, cursor: str | None) -> bytes:

@@ -7,8 +7,10 @@ from typing import Generic, TypeVar
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-_AT_MOST = 200  # questions a trip: a few hundred KB of answers, and a millisecond or two for whoever is asked
-_UNDER_WAY = 4  # trips; while so many are, questions wait, and go together when one is back
+_AT_MOST = (
+    50  # questions a trip: what follows an answer is done for all of them at once, and events are to go out in between
+)
+_UNDER_WAY = 2  # trips; while so many are, questions wait, and go together when one is back
 
 
 class Together(Generic[Q, A]):

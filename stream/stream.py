@@ -30,6 +30,10 @@ class Group(Protocol):
 NOBODY = Follows()  # of all streams that don't know yet whom their user follows
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(eq=False, slots=True)
 class Stream:
     """One open stream: a place in the ring and a set of authors.
@@ -45,13 +49,13 @@ class Stream:
     uid: int
     sid: str
     expires_at: int
-    wake: Callable[[], object]
-    abort: Callable[[], object] = lambda: None
+    waker: Callable[[], object] = _nothing
+    aborter: Callable[[], object] = _nothing
     place: int | None = 0
     past: tuple[int, ...] | None = None
     repeats: frozenset[str] = frozenset()
     began: int = 0
-    joined: dict[int, int] = field(default_factory=dict)
+    joined: dict[int, int] | None = None
     follows: Follows = field(default_factory=lambda: NOBODY)
     end: str | None = None
     writing_since: float | None = None
@@ -59,6 +63,14 @@ class Stream:
     door: str = ""
     rotate_at: float = float("inf")
     group: Group | None = None
+
+    def wake(self) -> None:
+        """Something has happened that concerns it."""
+        self.waker()
+
+    def abort(self) -> None:
+        """Cuts it off, from outside its own writes, which may never return."""
+        self.aborter()
 
     @property
     def authors(self) -> Iterable[int]:

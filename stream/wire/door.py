@@ -121,7 +121,7 @@ class Door:
                 link.core.reset(sid, Code.REFUSED_STREAM)
             link.want_write()
             return None
-        outlet = Outlet(identity.uid, identity.sid, identity.exp, link.want_write, link=link, lane=lane, number=sid)
+        outlet = Outlet(identity.uid, identity.sid, identity.exp, link=link, lane=lane, number=sid)
         outlet.door, outlet.rotate_at = lane.door, rotation(self._node.settings.stream_max_age)
         self._meters.opened.labels(lane.door).inc()
         link.outlets[sid] = outlet

@@ -28,10 +28,6 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 64 * 1024  # of frames for a stream that is behind, before others have their turn
 
 
-def _nothing() -> None:
-    """What a stream that is over does when it is woken."""
-
-
 @dataclass(eq=False, slots=True)
 class Outlet(Stream):
     """`live` ones are reached by `Windows.spread`; the others are *behind*: they take from the ring what their window lets through.
@@ -53,7 +49,14 @@ class Outlet(Stream):
     conversation: "Conversation | None" = None
 
     def __post_init__(self) -> None:
-        self.wake, self.abort, self.group = self.want_turn, self.cut, self.link
+        self.group = self.link
+
+    def wake(self) -> None:
+        self.want_turn()
+
+    def abort(self) -> None:
+        if self.link.outlets.get(self.number) is self:
+            self.cut()
 
     def want_turn(self) -> None:
         """Asks the link for a turn of `serve`."""
@@ -67,7 +70,6 @@ class Outlet(Stream):
 
     def freed(self) -> None:
         """Lets go of everything."""
-        self.wake = self.abort = _nothing
         for task in (self.task, self.conversation and self.conversation.task):
             if task:
                 task.cancel()
