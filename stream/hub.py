@@ -158,8 +158,7 @@ class Hub:
             has = change.followee in stream.follows
             if has and not had:
                 self._join(stream, (change.followee,))
-                place = seq if stream.place is None else stream.place
-                stream.joined = {**(stream.joined or {}), change.followee: place}
+                stream.joined[change.followee] = seq if stream.place is None else stream.place
             elif had and not has and change.followee != stream.uid:
                 self._leave(stream, (change.followee,))
 

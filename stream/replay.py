@@ -78,7 +78,7 @@ def _overtaken(
     that has its turn before the follow, and have no id: a client that is cut between them gets them again, with the follow.
     If the client has `had` the follow, elsewhere, they are what it has not had, and the last one has the id of that place.
     """
-    since = stream.joined.pop(followee, stream.began) if stream.joined else stream.began
+    since = stream.joined.pop(followee, stream.began)
     missed = [
         Frame(entry.frame.event, entry.frame.data)
         for entry in ring.of_authors({followee}, ring.oldest)

@@ -55,7 +55,7 @@ class Stream:
     past: tuple[int, ...] | None = None
     repeats: frozenset[str] = frozenset()
     began: int = 0
-    joined: dict[int, int] | None = None
+    joined: dict[int, int] = field(default_factory=dict)
     follows: Follows = field(default_factory=lambda: NOBODY)
     end: str | None = None
     writing_since: float | None = None

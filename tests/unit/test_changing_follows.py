@@ -6,9 +6,10 @@ import pytest
 
 from store import cursor
 from store.events import Arrival
+from store.follows import Follows
 from stream.frames import Frame
-from stream.hub import Stream
 from stream.replay import here, place_at, take
+from stream.stream import Stream
 from tests.unit.logs import Log, ModelNode
 
 _READER = 99
@@ -52,7 +53,7 @@ class Life:
         read = sum(1 for entry in node.ring.of_authors({_READER}, 0))
         stream = Stream(_READER, "sid", 2**31, lambda: None)
         node.hub.add(stream)
-        node.hub.subscribe(stream, self.random.choice(self.follows[: read + 1]))
+        node.hub.subscribe(stream, Follows(self.random.choice(self.follows[: read + 1])))
         place_at(stream, node.ring, cursor.decode(self.at).offsets)
         return stream
 
