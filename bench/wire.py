@@ -21,8 +21,8 @@ from typing import cast
 
 import uvloop
 
-from bench.wire_people import AUTHORS, BEGUN, EPOCH, PARTITIONS, event, fill, followed_by
-from bench.wire_readers import FIRST_UID, SECRET, read
+from bench.wire_people import AUTHORS, BEGUN, EPOCH, FIRST_UID, PARTITIONS, event, followed_by
+from bench.wire_readers import SECRET, Plan, read
 from local import servers
 from store.archive import Archive
 from store.feed import Feed
@@ -110,13 +110,13 @@ async def measure(streams: int, per_connection: int, followed: int) -> Figures:
             told | {"streams_per_node": 100_000, "redis_url": server.env["REDIS_URL"]}
         )
         redis, nowhere = await stack.enter_async_context(open_redis(settings)), cast("Archive", None)
-        await fill(redis, streams, followed)
         node = Node(settings, Feed(redis, nowhere), nowhere, Sessions(redis))
         node.ring = Ring(EPOCH, [BEGUN] * PARTITIONS, seconds=600, max_bytes=10**9)
         node.hub, node.missing = Hub(node.ring), ""
         await stack.enter_async_context(open_door(node, Meters(node), cast("Verifier", None)))
         mine, theirs = multiprocessing.get_context("spawn").Pipe()
-        reader = multiprocessing.get_context("spawn").Process(target=read, args=(port, streams, per_connection, theirs))
+        plan = Plan(port, streams, per_connection, followed, server.env["REDIS_URL"])
+        reader = multiprocessing.get_context("spawn").Process(target=read, args=(plan, theirs))
         reader.start()
         bench = Bench(node, mine, streams)
         await bench.received()

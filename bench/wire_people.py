@@ -6,13 +6,12 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from bench.wire_readers import FIRST_UID
 from store.events import Arrival, EventType
 from store.logbook import Turn
 from store.teller import Teller
 from store.timelines import feed_member
 
-EPOCH, PARTITIONS, BEGUN = "0badcafe", 12, 10**6
+EPOCH, PARTITIONS, BEGUN, FIRST_UID = "0badcafe", 12, 10**6, 2_000_000
 AUTHORS, FIRST_AUTHOR, SHOWN = 200, 1_000_000, 10
 
 
@@ -25,8 +24,13 @@ def event(number: int, author: int) -> Arrival:
     return Arrival(author % PARTITIONS, number, told["id"], EventType.POST, author, json.dumps(told).encode())  # type: ignore[arg-type]
 
 
-async def fill(redis: "Redis", streams: int, followed: int) -> None:
+async def fill(url: str, streams: int, followed: int) -> None:
     """Everybody is warm in Redis."""
+    async with Redis.from_url(url) as redis:
+        await _fill(redis, streams, followed)
+
+
+async def _fill(redis: "Redis", streams: int, followed: int) -> None:
     await Teller(redis, EPOCH, PARTITIONS).claim({p: Turn(BEGUN, 1) for p in range(PARTITIONS)})
     state: Any = await redis.hgetall("timelines")
     start = b" " + state[b"generation"]

@@ -4,22 +4,35 @@ import asyncio
 import socket
 import struct
 import time
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
+from bench.wire_people import FIRST_UID, fill
 from stream.wire import frames
 from stream.wire.blocks import encode
 from stream.wire.codes import PREFACE, Kind, Setting
 
 SECRET = "a secret of the bench"
-FIRST_UID = 2_000_000
 _AT_ONCE, _PAUSE = 20, 0.02  # who comes on one connection: a storm, but no single packet
 _HEAD = struct.Struct(">LBL")
 _UPDATE = struct.Struct(">LBLL")
 
 
-def read(port: int, streams: int, per_connection: int, pipe: Connection) -> None:
-    """Does what the pipe says, until it says "end"."""
-    asyncio.run(_Readers(port, streams, per_connection).obey(pipe))
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many readers come to which node, and whom Redis is to know them to follow."""
+
+    port: int
+    streams: int
+    per_connection: int
+    followed: int
+    redis_url: str
+
+
+def read(plan: Plan, pipe: Connection) -> None:
+    """Makes everybody known to Redis, then does what the pipe says, until it says "end"."""
+    asyncio.run(fill(plan.redis_url, plan.streams, plan.followed))
+    asyncio.run(_Readers(plan.port, plan.streams, plan.per_connection).obey(pipe))
 
 
 class _Readers:
