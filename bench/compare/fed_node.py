@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from bench.compare.posts import id_of
 from bench.compare.scenario import FIRST_READER, reads
+from store.briefs import Brief
 from store.events import Arrival, parse_arrival
 from store.feed import Page
 from store.process import main, serve_until_sigterm, settle
@@ -39,7 +40,10 @@ class Store:
         for uid in range(FIRST_READER, FIRST_READER + streams):
             reads(uid, authors, followed)  # remembered: what drawing lots takes is not the node's
 
-    async def following(self, uid: int) -> dict[int, int]:
+    async def brief(self, *_: Any, **__: Any) -> Brief:
+        return Brief(ended=False)
+
+    async def following(self, uid: int, _: object) -> dict[int, int]:
         return dict.fromkeys(reads(uid, self._authors, self._followed), 1)
 
     async def page(self, *_: Any) -> Page:
