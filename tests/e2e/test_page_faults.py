@@ -114,13 +114,7 @@ async def test_where_a_proxy_holds_event_streams_back_the_page_goes_on_over_webs
 ) -> None:
     async with buffering_proxy(system.address) as address:
         ann = await Visitor.arrived(await new_context(), address)
-        await ann.page.get_by_role("button", name="Create account").click()
-        await ann.page.get_by_label("Username").fill(ann.name)
-        for label in ("Password", "Password again"):
-            await ann.page.get_by_label(label, exact=False).first.fill("a quiet long password")
-        await ann.page.get_by_label("Password again").fill("a quiet long password")
-        await ann.page.get_by_role("form").get_by_role("button", name="Create account").click()
-        await expect(ann.connection).to_have_text("Live over WebSocket", timeout=30_000)
+        await ann.sign_up("Live over WebSocket")
         await ann.follow(writer.username)
         await writer.post("mark 0")
 

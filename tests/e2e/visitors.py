@@ -74,13 +74,14 @@ class Visitor:
         await tab.sees_live(other_tab=True)
         return tab
 
-    async def sign_up(self) -> None:
+    async def sign_up(self, then: str = "Live") -> None:
+        """Returns when the page says that it is connected, in these words."""
         await self.page.get_by_role("button", name="Create account").click()
         await self.page.get_by_label("Username").fill(self.name)
         await self.page.get_by_label("Password", exact=False).first.fill(PASSWORD)
         await self.page.get_by_label("Password again").fill(PASSWORD)
         await self.page.get_by_role("form").get_by_role("button", name="Create account").click()
-        await self.sees_live()
+        await expect(self.connection).to_have_text(then)
 
     async def sign_in(self) -> None:
         await self.page.get_by_label("Username").fill(self.name)
