@@ -81,7 +81,7 @@ class Visitor:
         await self.page.get_by_label("Password", exact=False).first.fill(PASSWORD)
         await self.page.get_by_label("Password again").fill(PASSWORD)
         await self.page.get_by_role("form").get_by_role("button", name="Create account").click()
-        await expect(self.connection).to_have_text(then)
+        await expect(self.connection).to_have_text(then, timeout=2 * WITHIN)  # WebSocket: after two tries without it
 
     async def sign_in(self) -> None:
         await self.page.get_by_label("Username").fill(self.name)
