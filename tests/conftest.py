@@ -7,6 +7,7 @@ import pytest
 
 from local import limits
 from local.system import System
+from tests.doors import edge_before
 
 # What begins every header and payload of a token; how one is sent; the password of everybody in the tests.
 _SECRET = re.compile(
@@ -31,3 +32,24 @@ def words_that_no_log_may_hold(system: System) -> list[str]:
         for line in file.read_text(errors="replace").splitlines()
         if _SECRET.search(line)
     ]
+
+
+@pytest.fixture(scope="session")
+async def plain_address(system: System) -> AsyncIterator[str]:
+    """An edge before the same nodes, which opens streams at their plain doors."""
+    async with edge_before(system, "plain") as address:
+        yield address
+
+
+@pytest.fixture
+def door() -> str:
+    """The nodes' door behind `address`: the system's own choice, unless the test is one of `DOORS`."""
+    return ""
+
+
+@pytest.fixture
+def address(door: str, system: System, plain_address: str) -> str:
+    """The edge that a test's people use."""
+    if door == "wire" and door not in system.processes["haproxy"].note:
+        pytest.skip("HAProxy is older than 3.1: it knows no wire")
+    return plain_address if door == "plain" else system.address

@@ -22,9 +22,9 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def person(system: System, client: httpx.AsyncClient) -> MakePerson:
+async def person(address: str, client: httpx.AsyncClient) -> MakePerson:
     """Signs up somebody new."""
-    return lambda: Person.signed_up(system.address, client)
+    return lambda: Person.signed_up(address, client)
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from store.broker import Publisher
 from store.events import EventType, Record, encode, new_event, record_of
 from store.events import Person as Actor
 from store.settings import Settings
+from store.tokens import Signer
+from tests.doors import edge_before
 from tests.faults.bare import Door, Reader
 
 _PROJECT = Path(__file__).parents[2]
@@ -34,6 +36,7 @@ class OneMore:
     """A process of ours with settings of its own."""
 
     address: str
+    wire: str
     process: asyncio.subprocess.Process
     log: Path
 
@@ -60,6 +63,23 @@ class Beside:
         """A stream of the user straight at a node, asked for as the edge would ask."""
         told = {"X-User-Id": str(uid), "X-Session-Id": str(uuid4()), "X-Token-Exp": str(_FAR)}
         return Door(address, (("X-Edge-Secret", self.system.env["EDGE_SECRET"]), *told.items()))
+
+    def door_of_edge(self, address: str, uid: int) -> Door:
+        """A stream of the user through an edge, with a token."""
+        return Door(address, (("Authorization", f"Bearer {self.token(uid)}"),))
+
+    def token(self, uid: int) -> str:
+        """One that nobody asked the API for, of a session that nobody has ended."""
+        env = self.system.env
+        signer = Signer(Path(env["TOKEN_SIGNING_KEY"]), env["TOKEN_ISSUER"], env["TOKEN_AUDIENCE"], 3600)
+        return signer.sign(uid, str(uuid4()))[0]
+
+    def edge(self, door: str, *nodes: OneMore, **settings: str) -> AbstractAsyncContextManager[str]:
+        """An edge before these nodes alone, which opens streams at this door of theirs; its address."""
+        told: dict[str, str] = {}
+        for number, node in enumerate(nodes, 1):
+            told |= {f"STREAM_{number}": node.address, f"STREAM_WIRE_{number}": node.wire}
+        return edge_before(self.system, door, told, **settings)
 
     async def follow(self, follower: int, followees: Iterable[int], seq: int = 1, *, on: bool = True) -> None:
         type = EventType.FOLLOW if on else EventType.UNFOLLOW
@@ -97,8 +117,8 @@ async def one_more(
     system: System, package: str, settings: Mapping[str, str], end: signal.Signals = signal.SIGKILL
 ) -> AsyncIterator[OneMore]:
     """One more process of ours, ready, at an address of its own; ended in that way at the end of the block."""
-    address = f"127.0.0.1:{free_port()}"
-    binds = {_BINDS[package]: address, "STREAM_WIRE_BIND": f"127.0.0.1:{free_port()}"}
+    address, wire = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    binds = {_BINDS[package]: address, "STREAM_WIRE_BIND": wire}
     environment = {**os.environ, **system.env, **binds, **settings}
     log = system.site.place.logs / f"{address}.log"
     with log.open("ab") as out:
@@ -110,7 +130,7 @@ async def one_more(
             while not await _is_ready(address):
                 assert process.returncode is None, f"it has ended: {log.read_text()[-2000:]}"
                 await asyncio.sleep(0.05)
-        yield OneMore(address, process, log)
+        yield OneMore(address, wire, process, log)
     finally:
         with suppress(ProcessLookupError):
             process.send_signal(end)

@@ -11,10 +11,10 @@ from tests.faults.model import World
 
 
 @pytest.fixture
-async def world(system: System) -> AsyncIterator[World]:
+async def world(system: System, address: str) -> AsyncIterator[World]:
     """The system of all tests."""
     async with httpx.AsyncClient(timeout=30, limits=httpx.Limits(max_connections=None)) as client:
-        yield World(system, client)
+        yield World(system, client, address)
 
 
 @pytest.fixture(scope="session")

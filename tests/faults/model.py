@@ -104,16 +104,17 @@ class World:
 
     system: System
     client: httpx.AsyncClient
+    address: str  # the edge
 
     async def author(self) -> Author:
-        return Author(await Person.signed_up(self.system.address, self.client))
+        return Author(await Person.signed_up(self.address, self.client))
 
     async def follower(self, follows: Iterable[Author]) -> Follower:
-        person = await Person.signed_up(self.system.address, self.client)
+        person = await Person.signed_up(self.address, self.client)
         followed = list(follows)
         for author in followed:
             await person.follow(author.person.id)
-        return Follower(self.system.address, {"Authorization": f"Bearer {person.token}"}, followed)
+        return Follower(self.address, {"Authorization": f"Bearer {person.token}"}, followed)
 
     def straight(self, node: str, follower: Follower) -> Follower:
         """The same reader at a node's own door, past the edge, from the same cursor on."""

@@ -12,7 +12,7 @@ from tests.faults.model import Follower, World
 
 
 async def first_frames(world: World, person: Person, at: str, count: int = 3) -> list[Got]:
-    reader = Follower(world.system.address, {"Authorization": f"Bearer {person.token}"}, [], at=at)
+    reader = Follower(world.address, {"Authorization": f"Bearer {person.token}"}, [], at=at)
     frames: list[Got] = []
     headers = reader.headers | {"Last-Event-ID": at}
     reader.at = None
@@ -27,7 +27,7 @@ async def first_frames(world: World, person: Person, at: str, count: int = 3) ->
 
 
 async def known(world: World, person: Person) -> cursor.Cursor:
-    reader = Follower(world.system.address, {"Authorization": f"Bearer {person.token}"}, [])
+    reader = Follower(world.address, {"Authorization": f"Bearer {person.token}"}, [])
     async with world.staying(reader):
         pass
     assert reader.at
@@ -35,7 +35,7 @@ async def known(world: World, person: Person) -> cursor.Cursor:
 
 
 async def test_g3_a_cursor_that_cannot_be_followed_is_answered_by_a_gap_and_a_snapshot(world: World) -> None:
-    person = await Person.signed_up(world.system.address, world.client)
+    person = await Person.signed_up(world.address, world.client)
     here = await known(world, person)
     good = cursor.encode(here.epoch, here.offsets)
     cases = {
@@ -56,7 +56,7 @@ async def test_g3_a_cursor_that_cannot_be_followed_is_answered_by_a_gap_and_a_sn
 
 
 async def test_g3_any_bytes_at_all_as_a_cursor_are_answered_by_a_stream(world: World) -> None:
-    person = await Person.signed_up(world.system.address, world.client)
+    person = await Person.signed_up(world.address, world.client)
     chance = random.Random(5)
     for _ in range(30):
         text = "".join(chr(chance.randrange(33, 127)) for _ in range(chance.randrange(1, 120)))
@@ -67,14 +67,14 @@ async def test_g3_any_bytes_at_all_as_a_cursor_are_answered_by_a_stream(world: W
 async def test_g3_a_cursor_ahead_of_the_whole_log_is_a_gap_after_a_while_and_hides_nothing_from_then_on(
     world: World,
 ) -> None:
-    person = await Person.signed_up(world.system.address, world.client)
+    person = await Person.signed_up(world.address, world.client)
     here = await known(world, person)
     forged = cursor.encode(here.epoch, [offset + 10**6 for offset in here.offsets])
 
     hello, gap, snapshot = await first_frames(world, person, forged)
     assert (hello.event, gap.event, gap.data["reason"], snapshot.event) == ("hello", "gap", "ahead", "snapshot")
 
-    reader = Follower(world.system.address, {"Authorization": f"Bearer {person.token}"}, [], at=snapshot.id)
+    reader = Follower(world.address, {"Authorization": f"Bearer {person.token}"}, [], at=snapshot.id)
     async with world.staying(reader):
         await person.post("heard")
         async with asyncio.timeout(10):
@@ -83,10 +83,10 @@ async def test_g3_a_cursor_ahead_of_the_whole_log_is_a_gap_after_a_while_and_hid
 
 
 async def test_the_header_wins_over_the_query(world: World) -> None:
-    person = await Person.signed_up(world.system.address, world.client)
+    person = await Person.signed_up(world.address, world.client)
     here = await known(world, person)
     headers = {"Authorization": f"Bearer {person.token}", "Last-Event-ID": cursor.encode(here.epoch, here.offsets)}
-    url = f"{world.system.address}/v1/stream?cursor=garbage"
+    url = f"{world.address}/v1/stream?cursor=garbage"
     async with world.client.stream("GET", url, headers=headers, timeout=None) as answer:
         lines = answer.aiter_lines()
         hello = [await anext(lines) for _ in range(3)]
@@ -96,8 +96,8 @@ async def test_the_header_wins_over_the_query(world: World) -> None:
 
 @pytest.mark.parametrize("other", ["garbage", "AQ"])
 async def test_two_cursors_in_two_headers_are_refused(world: World, other: str) -> None:
-    person = await Person.signed_up(world.system.address, world.client)
+    person = await Person.signed_up(world.address, world.client)
     headers = [("Authorization", f"Bearer {person.token}"), ("Last-Event-ID", "x"), ("Last-Event-ID", other)]
-    answer = await world.client.get(f"{world.system.address}/v1/stream", headers=httpx.Headers(headers))
+    answer = await world.client.get(f"{world.address}/v1/stream", headers=httpx.Headers(headers))
 
     assert (answer.status_code, answer.json()["error"]) == (400, "cursor-ambiguous")

@@ -27,7 +27,7 @@ def session(token: str) -> tuple[int, str]:
 
 
 async def test_g5_a_stream_is_closed_when_its_token_expires_with_the_reason(world: World) -> None:
-    person = await Person.signed_up(world.system.address, world.client)
+    person = await Person.signed_up(world.address, world.client)
     person.token, exp = signer(world, 3).sign(*session(person.token))
 
     async with listening(person) as page:
@@ -42,7 +42,7 @@ async def test_g5_a_stream_is_closed_when_its_token_expires_with_the_reason(worl
 
 
 async def test_g5_a_renewed_token_prolongs_an_sse_stream(world: World) -> None:
-    person = await Person.signed_up(world.system.address, world.client)
+    person = await Person.signed_up(world.address, world.client)
     who, long = session(person.token), person.token
     person.token, exp = signer(world, 3).sign(*who)
 
@@ -66,10 +66,10 @@ async def until_no_stream(person: Person) -> None:
 
 
 async def test_g5_a_renewed_token_prolongs_a_websocket_and_one_of_somebody_else_does_not(world: World) -> None:
-    person = await Person.signed_up(world.system.address, world.client)
-    other = await Person.signed_up(world.system.address, world.client)
+    person = await Person.signed_up(world.address, world.client)
+    other = await Person.signed_up(world.address, world.client)
     short, exp = signer(world, 3).sign(*session(person.token))
-    url = f"{world.system.address.replace('http', 'ws', 1)}/v1/ws?access_token={short}"
+    url = f"{world.address.replace('http', 'ws', 1)}/v1/ws?access_token={short}"
 
     async with websockets.connect(url, proxy=None) as socket:
         await hears(socket, "snapshot")
@@ -92,14 +92,14 @@ async def hears(socket: websockets.ClientConnection, name: str) -> dict[str, Any
 
 
 async def test_g5_sign_out_closes_the_sessions_streams_on_every_node_and_no_other_session(world: World) -> None:
-    person = await Person.signed_up(world.system.address, world.client)
-    here = Follower(world.system.address, {"Authorization": f"Bearer {person.token}"}, [])
+    person = await Person.signed_up(world.address, world.client)
+    here = Follower(world.address, {"Authorization": f"Bearer {person.token}"}, [])
     both = [world.straight(node, here) for node in ("stream-1", "stream-2")]
     for follower in both:
         follower.frames = []
     leaving = person.token
     await person.sign_in()
-    staying = Follower(world.system.address, {"Authorization": f"Bearer {person.token}"}, [])
+    staying = Follower(world.address, {"Authorization": f"Bearer {person.token}"}, [])
     async with world.staying(staying, *both):
         person.token = leaving
         began = time.monotonic()
@@ -115,11 +115,11 @@ async def test_g5_sign_out_closes_the_sessions_streams_on_every_node_and_no_othe
 
 
 async def test_g4_one_user_may_have_only_so_many_streams_open(world: World) -> None:
-    person = await Person.signed_up(world.system.address, world.client)
+    person = await Person.signed_up(world.address, world.client)
     headers = {"Authorization": f"Bearer {person.token}"}
-    readers = [Follower(world.system.address, headers, []) for _ in range(20)]
+    readers = [Follower(world.address, headers, []) for _ in range(20)]
     async with world.staying(*readers):
-        one_more = Follower(world.system.address, headers, [])
+        one_more = Follower(world.address, headers, [])
         frames = [frame async for frame in one_more.read(world.client)]
 
     assert [(frame.event, frame.data["reason"]) for frame in frames] == [("bye", "too-many")]
@@ -139,8 +139,8 @@ async def test_g4_one_user_may_have_only_so_many_streams_open(world: World) -> N
 async def test_a_websocket_that_says_what_it_must_not_is_closed_with_the_right_code(
     world: World, said: str | bytes, code: int
 ) -> None:
-    person = await Person.signed_up(world.system.address, world.client)
-    url = f"{world.system.address.replace('http', 'ws', 1)}/v1/ws?access_token={person.token}"
+    person = await Person.signed_up(world.address, world.client)
+    url = f"{world.address.replace('http', 'ws', 1)}/v1/ws?access_token={person.token}"
     async with websockets.connect(url, proxy=None) as socket:
         await hears(socket, "snapshot")
         await socket.send(said)
@@ -153,8 +153,8 @@ async def test_a_websocket_that_says_what_it_must_not_is_closed_with_the_right_c
 
 
 async def test_a_websocket_that_talks_too_much_is_closed(world: World) -> None:
-    person = await Person.signed_up(world.system.address, world.client)
-    url = f"{world.system.address.replace('http', 'ws', 1)}/v1/ws?access_token={person.token}"
+    person = await Person.signed_up(world.address, world.client)
+    url = f"{world.address.replace('http', 'ws', 1)}/v1/ws?access_token={person.token}"
     async with websockets.connect(url, proxy=None) as socket:
         with pytest.raises(websockets.ConnectionClosed):
             async with asyncio.timeout(15):
@@ -167,7 +167,7 @@ async def test_a_websocket_that_talks_too_much_is_closed(world: World) -> None:
 
 
 async def test_a_node_explains_what_it_knows_of_the_callers_streams(world: World) -> None:
-    person = await Person.signed_up(world.system.address, world.client)
+    person = await Person.signed_up(world.address, world.client)
     await person.follow(1)
     async with listening(person) as page:
         await page.until("snapshot")

@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+from tests.doors import DOORS
 from tests.faults.bare import Reader, assert_exactly
 from tests.faults.beside import Beside, OneMore
 
@@ -18,15 +19,21 @@ async def open_streams(beside: Beside, node: OneMore) -> int:
     return int(float(told.split("\nstickyfeed_stream_open ")[1].split("\n")[0]))
 
 
-async def test_g4_a_reader_that_stops_delays_nobody_costs_no_memory_is_ended_and_misses_nothing(beside: Beside) -> None:
+@DOORS
+async def test_g4_a_reader_that_stops_delays_nobody_costs_no_memory_is_ended_and_misses_nothing(
+    beside: Beside, door: str
+) -> None:
     quiet, loud = beside.uid(), beside.uid()
     said: dict[str, float] = {}
-    async with beside.node(SLOW_AFTER=str(_PATIENCE), RING_MAX_BYTES=str(_RING)) as node:
+    async with (
+        beside.node(SLOW_AFTER=str(_PATIENCE), RING_MAX_BYTES=str(_RING)) as node,
+        beside.edge(door, node, SLOW_AFTER=str(_PATIENCE)) as edge,
+    ):
 
         async def reader_of(*authors: int, slow: bool = False) -> Reader:
-            door = beside.door(node.address, uid := beside.uid())
+            asked = beside.door_of_edge(edge, uid := beside.uid())
             await beside.follow(uid, authors)
-            return Reader(lambda: door, slow=slow)
+            return Reader(lambda: asked, slow=slow)
 
         others = [await reader_of(quiet) for _ in range(_READERS - 2)]
         both = [await reader_of(quiet, loud) for _ in range(2)]
