@@ -29,11 +29,16 @@ def tick(link: Link) -> None:
     for outlet in [outlet for outlet in link.outlets.values() if outlet.at <= now]:
         if outlet.task is None and not outlet.last:
             _look_at(outlet, now, beats[outlet.lane])
-        outlet.at = min(outlet.beat_at, now + max(0.0, seconds_to_word(outlet)))
+        outlet.at = _next_look_at(outlet, now)
     for lane, numbers in beats.items():
         if numbers:
             _beat(link, lane, array("I", numbers))
     link.turn()
+
+
+def _next_look_at(outlet: Outlet, now: float) -> float:
+    begun = outlet.link.trailing.get(outlet.number, float("inf"))
+    return min(outlet.beat_at, now + max(0.0, seconds_to_word(outlet)), begun + AHEAD_AT_MOST)
 
 
 def _look_at(outlet: Outlet, now: float, beats: list[int]) -> None:

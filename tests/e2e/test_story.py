@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from local.system import System
+from tests.doors import DOORS
 from tests.e2e.conftest import MakePerson
 from tests.e2e.people import Listening, Person, listening, listening_by_websocket, sse
 
@@ -15,6 +16,7 @@ Open = Callable[..., AbstractAsyncContextManager[Listening]]
 WAYS = pytest.mark.parametrize("open", [listening, listening_by_websocket])
 
 
+@DOORS
 @WAYS
 async def test_a_follower_sees_sign_in_follow_post_deletion_and_sign_out_live(person: MakePerson, open: Open) -> None:
     reader, author = await person(), await person()
@@ -39,6 +41,7 @@ async def test_a_follower_sees_sign_in_follow_post_deletion_and_sign_out_live(pe
     assert all(frame.id for frame in theirs)
 
 
+@DOORS
 @WAYS
 async def test_a_second_stream_begins_with_the_whole_list(person: MakePerson, open: Open) -> None:
     reader, author = await person(), await person()
@@ -63,6 +66,7 @@ def page_types(answer: object) -> list[str]:
     return [item["type"] for item in answer.json()["items"]]  # type: ignore[attr-defined]
 
 
+@DOORS
 @WAYS
 async def test_a_client_that_comes_back_gets_what_it_missed_and_nothing_twice(person: MakePerson, open: Open) -> None:
     reader, author = await person(), await person()
@@ -127,6 +131,7 @@ async def test_curl_alone_is_enough(system: System, person: MakePerson) -> None:
         await curl.wait()
 
 
+@DOORS
 @WAYS
 async def test_sign_out_ends_the_streams_of_that_session_with_a_reason(person: MakePerson, open: Open) -> None:
     reader = await person()

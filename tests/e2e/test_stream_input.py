@@ -9,9 +9,12 @@ import pytest
 import websockets
 
 from store import cursor
+from tests.doors import DOORS
 from tests.e2e.conftest import MakePerson
 from tests.e2e.people import Listening, Person, listening, listening_by_websocket
 from tests.e2e.test_story import WAYS, Open
+
+pytestmark = DOORS
 
 _FAR = 2**62
 

@@ -11,6 +11,7 @@ import pytest
 import websockets
 
 from store.tokens import Signer
+from tests.doors import DOORS
 from tests.e2e.people import PASSWORD, Person, listening
 from tests.faults.model import Follower, World, until
 
@@ -26,6 +27,7 @@ def session(token: str) -> tuple[int, str]:
     return claims["uid"], claims["sid"]
 
 
+@DOORS
 async def test_g5_a_stream_is_closed_when_its_token_expires_with_the_reason(world: World) -> None:
     person = await Person.signed_up(world.address, world.client)
     person.token, exp = signer(world, 3).sign(*session(person.token))
@@ -41,6 +43,7 @@ async def test_g5_a_stream_is_closed_when_its_token_expires_with_the_reason(worl
     print(f"closed {late * 1000:.0f} ms after the token's expiry")
 
 
+@DOORS
 async def test_g5_a_renewed_token_prolongs_an_sse_stream(world: World) -> None:
     person = await Person.signed_up(world.address, world.client)
     who, long = session(person.token), person.token
@@ -65,6 +68,7 @@ async def until_no_stream(person: Person) -> None:
             await asyncio.sleep(0.1)
 
 
+@DOORS
 async def test_g5_a_renewed_token_prolongs_a_websocket_and_one_of_somebody_else_does_not(world: World) -> None:
     person = await Person.signed_up(world.address, world.client)
     other = await Person.signed_up(world.address, world.client)
@@ -114,17 +118,7 @@ async def test_g5_sign_out_closes_the_sessions_streams_on_every_node_and_no_othe
     assert all(len(follower.hellos) == 1 for follower in both)
 
 
-async def test_g4_one_user_may_have_only_so_many_streams_open(world: World) -> None:
-    person = await Person.signed_up(world.address, world.client)
-    headers = {"Authorization": f"Bearer {person.token}"}
-    readers = [Follower(world.address, headers, []) for _ in range(20)]
-    async with world.staying(*readers):
-        one_more = Follower(world.address, headers, [])
-        frames = [frame async for frame in one_more.read(world.client)]
-
-    assert [(frame.event, frame.data["reason"]) for frame in frames] == [("bye", "too-many")]
-
-
+@DOORS
 @pytest.mark.parametrize(
     ("said", "code"),
     [
@@ -152,6 +146,7 @@ async def test_a_websocket_that_says_what_it_must_not_is_closed_with_the_right_c
     assert socket.close_code == code
 
 
+@DOORS
 async def test_a_websocket_that_talks_too_much_is_closed(world: World) -> None:
     person = await Person.signed_up(world.address, world.client)
     url = f"{world.address.replace('http', 'ws', 1)}/v1/ws?access_token={person.token}"
@@ -164,17 +159,3 @@ async def test_a_websocket_that_talks_too_much_is_closed(world: World) -> None:
                     await socket.recv()
 
     assert socket.close_code == 1008
-
-
-async def test_a_node_explains_what_it_knows_of_the_callers_streams(world: World) -> None:
-    person = await Person.signed_up(world.address, world.client)
-    await person.follow(1)
-    async with listening(person) as page:
-        await page.until("snapshot")
-        told = (await person.call("GET", f"/v1/stream/explain?cursor={page.cursor}")).json()
-
-    assert told["node"] == page.frames[0].data["node"]
-    assert told["cursor"]["is"] == "known" and told["cursor"]["in_the_ring"]
-    (stream,) = told["streams"]
-    assert (stream["state"], stream["follows"]) == ("live", 1)
-    assert len(told["log"]["partitions"]) == 12 and all(p["lag"] == 0 for p in told["log"]["partitions"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 
 from tests.doors import DOORS
 from tests.faults.bare import Reader, assert_exactly
@@ -68,3 +69,20 @@ async def test_g4_a_reader_that_stops_delays_nobody_costs_no_memory_is_ended_and
         assert_exactly(reader, {quiet: list(said)})
     for reader in (*both, stuck):
         assert_exactly(reader, {quiet: list(said), loud: loudly.result()})
+
+
+async def test_g4_a_node_takes_only_so_many_streams_through_both_doors_together(beside: Beside) -> None:
+    async with AsyncExitStack() as stack:
+        node = await stack.enter_async_context(beside.node(STREAMS_PER_NODE="6"))
+        edges = [await stack.enter_async_context(beside.edge(door, node)) for door in ("wire", "plain")]
+
+        def reader(edge: str) -> Reader:
+            asked = beside.door_of_edge(edge, beside.uid())
+            return Reader(lambda: asked)
+
+        await stack.enter_async_context(beside.reading(*(reader(edge) for edge in edges * 3)))
+        assert await open_streams(beside, node) == 6
+        for edge in edges:
+            refused = reader(edge)
+            await refused.once()
+            assert [(frame.event, frame.data["reason"]) for frame in refused.frames] == [("bye", "too-many")]

@@ -332,6 +332,18 @@ async def test_a_client_ahead_of_the_node_is_live_without_a_gap_when_the_node_ha
         assert texts(posts) == ["new"]
 
 
+async def test_a_client_that_the_node_does_not_reach_in_time_gets_a_gap_then_and_not_at_the_next_heartbeat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stream.wire.ticks.AHEAD_AT_MOST", 1.0)
+    async with running() as node, connected(node.port) as socket:
+        sid = socket.ask([*lines(7), ("last-event-id", node.ring.cursor([9, 9, 9]))])
+        await socket.until(lambda: socket.events(sid, "snapshot"), seconds=5)
+
+        assert [frame.event for frame in socket.events(sid)] == ["hello", "gap", "snapshot"]
+        assert socket.events(sid)[1].data["reason"] == "ahead"
+
+
 async def test_a_frame_larger_than_every_window_arrives_whole_in_pieces() -> None:
     async with running() as node, connected(node.port, window=1000) as socket:
         sids = [socket.ask(lines(uid)) for uid in (7, 8)]
