@@ -52,7 +52,7 @@ async def run(plan: Plan) -> None:
         arrivals = _arrivals()
         began = time.perf_counter()
         for _ in range(0, plan.events, 2000):
-            await archive.add([next(arrivals) for _ in range(2000)])
+            await archive.add(_EPOCH, [next(arrivals) for _ in range(2000)])
         print(f"  filled at {plan.events / (time.perf_counter() - began):.0f} events/s")
         await _batches(plan, archive, client, teller, arrivals)
         for followees in (200, 1000):
@@ -69,7 +69,7 @@ async def _batches(plan: Plan, archive: Archive, client: "Redis", teller: Teller
         start, end = batch[0].offset, batch[-1].offset + 1
         await archive.log(lambda logbook, start=start: logbook.advance(_EPOCH, {0: (0, start)}))  # type: ignore[misc]
         turns = {0: Turn(start, 1)}
-        took["archive"] += await _seconds(archive.add(batch))
+        took["archive"] += await _seconds(archive.add(_EPOCH, batch))
         took["timelines"] += await _seconds(teller.claim(turns))
         to = {one.actor: readers for one in batch}
         took["timelines"] += await _seconds(teller.push(batch, to, turns))

@@ -69,12 +69,12 @@ class Archive:
             for name, keys, options in INDEXES:
                 await self._database[name].create_index(keys, **options)
 
-    async def add(self, arrivals: Sequence[Arrival]) -> None:
-        """Keeps the events, each once by its id, whatever was added before; a deleted post's event is taken out.
+    async def add(self, epoch: str, arrivals: Sequence[Arrival]) -> None:
+        """Keeps the events of the topic, each once by its id, whatever was added before; a deleted post's event is taken out.
 
         Of an account that has ended nothing stays but the event that says so, however late another member comes with the rest.
         """
-        documents = documents_of(arrivals)
+        documents = documents_of(epoch, arrivals)
         await insert_new(self._events, documents)
         await carry_out(self._events, writes_of_deletions(documents))
         gone = await self._gone(arrival.actor for arrival in arrivals)
@@ -145,11 +145,12 @@ class Archive:
         await self._whole()
         return newest_of(found, limit)
 
-    async def between(self, authors: Iterable[int], partition: int, start: int, end: int, limit: int) -> list[Kept]:
-        """The authors' first `limit` events of the partition, start <= offset < end, in the log's order, out of a whole archive."""
+    async def between(self, epoch: str, authors: Iterable[int], partition: int, span: range, limit: int) -> list[Kept]:
+        """The authors' first `limit` events in a span of the topic's partition, in the log's order, out of a whole archive."""
         found: list[Kept] = []
         for some in slices(authors):
-            wanted = {"actor": {"$in": some}, "part": partition, "off": {"$gte": start, "$lt": end}}
+            offsets = {"$gte": span.start, "$lt": span.stop}
+            wanted = {"actor": {"$in": some}, "part": partition, "off": offsets, "epoch": epoch}
             with mongo_or_unavailable():
                 rows = await self._events.find(wanted).sort("off", ASCENDING).limit(limit).to_list(limit)
             found += [kept(row) for row in rows]

@@ -33,8 +33,8 @@ _TAKEN_OUT = {
 _GONE_KEPT = timedelta(days=30)
 
 
-def documents_of(arrivals: Iterable[Arrival]) -> list[dict[str, Any]]:
-    """The events as they are kept: each once, by its id, where it stood first."""
+def documents_of(epoch: str, arrivals: Iterable[Arrival]) -> list[dict[str, Any]]:
+    """The events of that topic as they are kept: each once, by its id, where it stood first."""
     documents = []
     for arrival in arrivals:
         body = decode(arrival.value)
@@ -43,6 +43,7 @@ def documents_of(arrivals: Iterable[Arrival]) -> list[dict[str, Any]]:
             "actor": arrival.actor,
             "type": str(arrival.type),
             "at": body["at"],
+            "epoch": epoch,
             "part": arrival.partition,
             "off": arrival.offset,
             "body": arrival.value.decode(),

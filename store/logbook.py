@@ -6,6 +6,7 @@ One document of the archive, so that it is read and changed at once. What it say
   under it, sees its step refused, and begins again where the logbook says.
 - Each time a partition is given to a member its turn grows, so that what a member of before still does is known for what it is.
 - An archive that is being made anew is not read until it has come as far as the log was when that began.
+- An archive that has events of another topic, which this one's log cannot give back, is never emptied.
 """
 
 from collections.abc import Collection, Mapping
@@ -29,13 +30,17 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`whole` is where the archive will be whole; empty when it is. `emptying` is set while a rebuild takes the old away."""
+    """`whole` is where the archive will be whole; empty when it is. `emptying` is set while a rebuild takes the old away.
+
+    `former` are the epochs of other topics, of which the archive has events too.
+    """
 
     epoch: str
     offsets: dict[int, int]
     turns: dict[int, int]
     whole: dict[int, int]
     emptying: str | None
+    former: frozenset[str]
 
     @property
     def lacking(self) -> int:
@@ -65,13 +70,22 @@ class Logbook:
         """None before a storekeeper has ever run on this archive."""
         return _state(await self._collection.find_one({"_id": _ID}))
 
-    async def begin(self, epoch: str, firsts: Mapping[int, int], ends: Mapping[int, int]) -> None:
-        """Begins the logbook of a new archive, which is whole when it has come to `ends`, or of a topic that was made anew."""
+    async def begin(self, epoch: str, firsts: Mapping[int, int], ends: Mapping[int, int]) -> str | None:
+        """Begins the logbook of a new archive, which is whole when it has come to `ends`, or of a topic that was made anew.
+
+        Answers the epoch of before if we are those who met a topic that was made anew. An emptying that was under way ends with
+        its topic: what is left of the archive is nowhere else.
+        """
         fresh = {"epoch": epoch, "off": _keys(firsts), "turn": _keys(dict.fromkeys(firsts, 0)), "emptying": None}
         await self._collection.update_one({"_id": _ID}, {"$setOnInsert": {**fresh, "whole": _keys(ends)}}, upsert=True)
-        await self._collection.update_one(
-            {"_id": _ID, "epoch": {"$ne": epoch}, "emptying": None}, {"$set": {**fresh, "whole": {}}}
+        before = await self.state()
+        if before is None or before.epoch == epoch:
+            return None
+        done = await self._collection.update_one(
+            {"_id": _ID, "epoch": before.epoch},
+            {"$set": {**fresh, "whole": {}}, "$addToSet": {"former": before.epoch}},
         )
+        return before.epoch if done.matched_count else None
 
     async def take(self, epoch: str, firsts: Mapping[int, int], mine: Collection[int]) -> dict[int, Turn] | None:
         """Takes these partitions: a new turn of each, and where to begin, at `firsts` if the log begins later than we stand.
@@ -96,14 +110,18 @@ class Logbook:
         )
         return bool(done.matched_count)
 
-    async def start_emptying(self, epoch: str, by: str, ends: Mapping[int, int]) -> str | None:
-        """From now on nothing is read, and no progress made, until `finish_emptying`. Returns who had begun that before us."""
-        before = await self._collection.find_one_and_update(
-            {"_id": _ID, "epoch": epoch},
-            {"$set": {"emptying": by, "whole": _keys(ends)}},
-            return_document=ReturnDocument.BEFORE,
+    async def start_emptying(self, epoch: str, by: str, ends: Mapping[int, int]) -> State | None:
+        """From now on nothing is read, and no progress made, until `finish_emptying`. Returns how things stood before.
+
+        None, and nothing done, if the archive has events of another topic than that of the epoch, or is of another one.
+        """
+        return _state(
+            await self._collection.find_one_and_update(
+                {"_id": _ID, "epoch": epoch, "former.0": {"$exists": False}},
+                {"$set": {"emptying": by, "whole": _keys(ends)}},
+                return_document=ReturnDocument.BEFORE,
+            )
         )
-        return None if before is None else before["emptying"]
 
     async def finish_emptying(self, by: str, firsts: Mapping[int, int]) -> bool:
         """From now on the storekeeper fills the archive again. False, and nothing done, if somebody else has begun to empty it."""
@@ -121,4 +139,4 @@ def _state(row: Mapping[str, Any] | None) -> State | None:
     if row is None:
         return None
     offsets, turns, whole = ({int(p): n for p, n in row[name].items()} for name in ("off", "turn", "whole"))
-    return State(row["epoch"], offsets, turns, whole, row["emptying"])
+    return State(row["epoch"], offsets, turns, whole, row["emptying"], frozenset(row.get("former", ())))

@@ -21,6 +21,9 @@ from store.topic import Topic, ensure_topics
 Say = Callable[[str], None]
 
 _OTHERS_END = 10  # seconds: longer than any one call to MongoDB of a rebuild that stopped in the middle
+_TAKEN_OVER = (
+    "another rebuild has begun meanwhile and goes on with it, or the topic was made anew: see the storekeeper's log"
+)
 _AT_ONCE = 8
 _ACTIVE = timedelta(days=1)
 
@@ -32,7 +35,8 @@ class CannotRebuild(Exception):
 async def rebuild_archive(settings: Settings, say: Say) -> None:
     """Returns when the archive is whole again. May be interrupted and begun again at any moment.
 
-    Raises CannotRebuild, with everything as it was, if Kafka does not have all events any more.
+    Raises CannotRebuild, with everything as it was, if Kafka does not have all events any more: because it has dropped the
+    oldest, or because the topic was made anew, or another one was named, after the archive had events of the one before.
     """
     topic = await ensure_topics(settings)
     firsts, ends = await _bounds(settings, topic)
@@ -44,15 +48,27 @@ async def rebuild_archive(settings: Settings, say: Say) -> None:
     mark = uuid4().hex
     async with open_archive(settings) as archive, open_redis(settings) as redis:
         await archive.ensure_indexes()
-        await archive.log(lambda logbook: logbook.begin(topic.epoch, firsts, ends))
-        if await archive.log(lambda logbook: logbook.start_emptying(topic.epoch, mark, ends)):
+        known = await archive.log(lambda logbook: logbook.state())
+        if known is None or known.epoch == topic.epoch:
+            await archive.log(lambda logbook: logbook.begin(topic.epoch, firsts, ends))
+        before = await archive.log(lambda logbook: logbook.start_emptying(topic.epoch, mark, ends))
+        if before is None:
+            raise CannotRebuild(
+                f"the archive has events of another topic than the {topic.name} that there is now (it was made anew, or "
+                "KAFKA_TOPIC named another), which a rebuild could not give back. Restore MongoDB from a backup instead; the "
+                "storekeeper adds what is newer by itself. To give those events up, stop the storekeepers and drop the database"
+            )
+        if before.emptying:
             say(f"another rebuild has stopped while it emptied the archive: going on with it in {_OTHERS_END} s")
             await asyncio.sleep(_OTHERS_END)
+            state = await archive.log(lambda logbook: logbook.state())
+            if state is None or state.emptying != mark:
+                raise CannotRebuild(_TAKEN_OVER)
         say("the archive is emptied; nobody reads it until it is whole")
         await archive.empty()
         await Timelines(redis).renew()
         if not await archive.log(lambda logbook: logbook.finish_emptying(mark, firsts)):
-            raise CannotRebuild("another rebuild has begun meanwhile and goes on with it")
+            raise CannotRebuild(_TAKEN_OVER)
         total, last = sum(ends.values()), -1
         while (state := await archive.log(lambda logbook: logbook.state())) and state.lacking:
             hint = "  (is a storekeeper running?)" if state.lacking == last else ""

@@ -93,7 +93,7 @@ class Storekeeper:
             log.warning("%d records are no events and go to %s", len(dead), self._settings.kafka_dead_topic)
             await self._patiently(lambda: self._dead.publish(dead))
             self._meters.dead.inc(len(dead))
-        await self._patiently(lambda: self._into_archive(arrivals))
+        await self._patiently(lambda: self._into_archive(turns.epoch, arrivals))
         await warming.tell(arrivals, spans, turns)
         await self._patiently(lambda: turns.record(spans))
         self._meters.batch_seconds.observe(time.monotonic() - began)
@@ -110,9 +110,9 @@ class Storekeeper:
         self.lag = {p: max(0, (ends.get(p) or turn.next) - turn.next) for p, turn in turns.mine.items()}
         self._meters.show_lag(self.lag)
 
-    async def _into_archive(self, arrivals: list[Arrival]) -> None:
+    async def _into_archive(self, epoch: str, arrivals: list[Arrival]) -> None:
         await self._archive.end_accounts(departed(arrivals))
-        await self._archive.add(arrivals)
+        await self._archive.add(epoch, arrivals)
         await self._archive.change_follows([arrival.change for arrival in arrivals if arrival.change])
         until = datetime.now(UTC) + timedelta(seconds=KEPT_ENDED)
         await self._archive.end_sessions(dict.fromkeys(ended(arrivals), until))

@@ -26,6 +26,7 @@ class Turns(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def __init__(self, archive: Archive, reader: AIOKafkaConsumer, topic: Topic, patiently: Patiently[None]) -> None:
         self._archive, self._reader, self._topic, self._patiently = archive, reader, topic, patiently
+        self.epoch = topic.epoch
         self.mine: dict[int, Turn] = {}
         self._whole = False
         self._failed: Exception | None = None
@@ -100,7 +101,12 @@ class Turns(ConsumerRebalanceListener):  # type: ignore[misc]
         firsts = {at.partition: offset for at, offset in (await self._reader.beginning_offsets(every)).items()}
         ends = {at.partition: offset for at, offset in (await self._reader.end_offsets(every)).items()}
         epoch = self._topic.epoch
-        await self._archive.log(lambda logbook: logbook.begin(epoch, firsts, ends))
+        if former := await self._archive.log(lambda logbook: logbook.begin(epoch, firsts, ends)):
+            log.error(
+                "topic %s is another one now (epoch %s, before it %s): from here on the archive goes on with this one, and "
+                "cannot be rebuilt from Kafka any more",
+                *(self._topic.name, epoch, former),
+            )
         before = await self._archive.log(lambda logbook: logbook.state())
         taken = await self._archive.log(lambda logbook: logbook.take(epoch, firsts, partitions))
         if taken is None or before is None:

@@ -35,7 +35,8 @@ async def archived(
             raise NotCovered
         for partition, floor in enumerate(tuple(ring.floor)):
             while vector[partition] < floor:
-                kept = await archive.between(stream.authors, partition, vector[partition], floor, _AT_ONCE)
+                span = range(vector[partition], floor)
+                kept = await archive.between(ring.epoch, stream.authors, partition, span, _AT_ONCE)
                 frames = []
                 for event in kept:
                     vector[partition] = event.offset + 1

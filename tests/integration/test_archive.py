@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from store.cursor import Cursor
 from store.events import EventType, FollowChange
 from store.logbook import Turn
 from tests.integration.conftest import settings_of
-from tests.unit.logs import Log
+from tests.unit.logs import EPOCH, Log
 
 THREE = {0: 0, 1: 0, 2: 0}
 
@@ -21,15 +22,15 @@ THREE = {0: 0, 1: 0, 2: 0}
 async def archive(mongo: Process, names: dict[str, object]) -> AsyncIterator[Archive]:
     async with open_archive(settings_of(names, mongo)) as opened:
         await opened.ensure_indexes()
-        await opened.log(lambda logbook: logbook.begin("0badcafe", THREE, THREE))
+        await opened.log(lambda logbook: logbook.begin(EPOCH, THREE, THREE))
         yield opened
 
 
 async def test_an_event_added_again_is_there_once_and_where_it_was_first(archive: Archive) -> None:
     log = Log(1)
     first = [log.append(1, id=n, text="x") for n in range(5)]
-    await archive.add(first)
-    await archive.add(first)
+    await archive.add(EPOCH, first)
+    await archive.add(EPOCH, first)
 
     kept = await archive.newest([1], None, 100)
 
@@ -40,7 +41,7 @@ async def test_an_event_added_again_is_there_once_and_where_it_was_first(archive
 async def test_pages_go_on_where_the_last_one_ended_over_more_authors_than_one_query_takes(archive: Archive) -> None:
     log = Log(3)
     events = [log.append(author, id=author, text="x") for author in range(1, 451)]
-    await archive.add(events)
+    await archive.add(EPOCH, events)
 
     got: list[str] = []
     before = None
@@ -54,12 +55,12 @@ async def test_pages_go_on_where_the_last_one_ended_over_more_authors_than_one_q
 async def test_the_part_of_a_partition_is_read_in_the_logs_order(archive: Archive) -> None:
     log = Log(2)
     events = [log.append(author, id=n, text="x") for n, author in enumerate([2, 4, 1, 2, 6, 2, 4, 3])]
-    await archive.add(events)
+    await archive.add(EPOCH, events)
 
-    kept = await archive.between([2, 6], 0, 1, 4, 100)
+    kept = await archive.between(EPOCH, [2, 6], 0, range(1, 4), 100)
 
     assert [k.offset for k in kept] == [2, 3]
-    assert [k.offset for k in await archive.between([2, 4, 6], 0, 1, 5, 2)] == [1, 2]
+    assert [k.offset for k in await archive.between(EPOCH, [2, 4, 6], 0, range(1, 5), 2)] == [1, 2]
 
 
 async def test_a_deleted_post_is_out_and_only_its_own_author_can_take_it_out(archive: Archive) -> None:
@@ -69,10 +70,13 @@ async def test_a_deleted_post_is_out_and_only_its_own_author_can_take_it_out(arc
     forged = log.append(1, EventType.POST_DELETED, id=78)
     deletion = log.append(1, EventType.POST_DELETED, id=77)
     for _ in range(2):  # as after a crash
-        await archive.add([post, other, forged, deletion])
+        await archive.add(EPOCH, [post, other, forged, deletion])
 
     assert [kept.id for kept in await archive.newest([1, 2], None, 10)] == [other.id]
-    assert [kept.type for kept in await archive.between([1], 0, 0, 99, 10)] == ["post-deleted", "post-deleted"]
+    assert [kept.type for kept in await archive.between(EPOCH, [1], 0, range(99), 10)] == [
+        "post-deleted",
+        "post-deleted",
+    ]
 
 
 async def test_the_highest_seq_of_a_pair_wins_in_whatever_order_they_come(archive: Archive) -> None:
@@ -92,25 +96,42 @@ async def test_the_highest_seq_of_a_pair_wins_in_whatever_order_they_come(archiv
 async def test_a_deleted_post_does_not_come_back_with_a_member_that_was_overtaken(archive: Archive) -> None:
     log = Log(1)
     post, deletion = log.append(1, id=77, text="gone"), log.append(1, EventType.POST_DELETED, id=77)
-    await archive.add([post, deletion])
+    await archive.add(EPOCH, [post, deletion])
 
-    await archive.add([post])
+    await archive.add(EPOCH, [post])
 
     assert await archive.newest([1], None, 10) == []
 
 
 async def test_progress_only_goes_on_from_where_it_stands_and_is_that_of_its_topic(archive: Archive) -> None:
-    async def advance(spans: dict[int, tuple[int, int]], epoch: str = "0badcafe") -> bool:
+    async def advance(spans: dict[int, tuple[int, int]], epoch: str = EPOCH) -> bool:
         return await archive.log(lambda logbook: logbook.advance(epoch, spans))
 
     assert await advance({0: (0, 5), 2: (0, 7)})
     assert await advance({0: (2, 4)}), "done twice"
     assert not await advance({0: (5, 6), 1: (1, 2)}), "a hole in partition 1"
     assert not await advance({0: (5, 6)}, "deadbeef")
-    assert await archive.progress() == Cursor("0badcafe", (5, 0, 7))
+    assert await archive.progress() == Cursor(EPOCH, (5, 0, 7))
 
     await archive.log(lambda logbook: logbook.begin("deadbeef", THREE, {0: 9, 1: 9, 2: 9}))
     assert await archive.progress() == Cursor("deadbeef", (0, 0, 0))
+
+
+async def test_an_archive_that_has_events_of_another_topic_is_never_emptied_and_goes_on(archive: Archive) -> None:
+    log = Log(1)
+    old, new = log.append(1, id=1, text="old"), log.append(1, id=2, text="new")
+    await archive.add(EPOCH, [old])
+    await archive.log(lambda logbook: logbook.start_emptying(EPOCH, "who was stopped by the loss of the topic", THREE))
+
+    assert await archive.log(lambda logbook: logbook.start_emptying("deadbeef", "me", THREE)) is None, "it is another's"
+    assert await archive.log(lambda logbook: logbook.begin("deadbeef", THREE, THREE)) == EPOCH
+    assert await archive.log(lambda logbook: logbook.begin("deadbeef", THREE, THREE)) is None, "is told once"
+    assert await archive.log(lambda logbook: logbook.start_emptying("deadbeef", "me", THREE)) is None
+    assert await archive.log(lambda logbook: logbook.take("deadbeef", THREE, [0])) == {0: Turn(0, 1)}
+
+    await archive.add("deadbeef", [replace(new, offset=0)])
+    assert [kept.id for kept in await archive.newest([1], None, 9)] == [new.id, old.id]
+    assert [kept.id for kept in await archive.between("deadbeef", [1], 0, range(9), 9)] == [new.id]
 
 
 async def test_each_turn_of_a_partition_has_a_number_of_its_own_and_begins_no_earlier_than_the_log(
@@ -118,8 +139,8 @@ async def test_each_turn_of_a_partition_has_a_number_of_its_own_and_begins_no_ea
 ) -> None:
     firsts = {0: 4, 1: 0, 2: 0}
 
-    one = await archive.log(lambda logbook: logbook.take("0badcafe", firsts, [0, 1]))
-    two = await archive.log(lambda logbook: logbook.take("0badcafe", firsts, [1]))
+    one = await archive.log(lambda logbook: logbook.take(EPOCH, firsts, [0, 1]))
+    two = await archive.log(lambda logbook: logbook.take(EPOCH, firsts, [1]))
 
     assert one == {0: Turn(4, 1), 1: Turn(0, 1)}
     assert two == {1: Turn(0, 2)}
@@ -136,24 +157,26 @@ async def test_nothing_is_read_from_an_archive_that_is_not_whole(mongo: Process,
                 archive.progress(),
                 archive.following(3),
                 archive.newest([3], None, 10),
-                archive.between([3], 0, 0, 9, 10),
+                archive.between(EPOCH, [3], 0, range(9), 10),
                 archive.is_ended(1, "sid"),
             ):
                 with pytest.raises(ArchiveUnavailable, match=why):
                     await reading
 
-        await archive.add([event])
+        await archive.add(EPOCH, [event])
         await refused("no storekeeper has ever run")
-        await archive.log(lambda logbook: logbook.begin("0badcafe", THREE, {0: 1, 1: 2, 2: 0}))
+        await archive.log(lambda logbook: logbook.begin(EPOCH, THREE, {0: 1, 1: 2, 2: 0}))
         await refused("3 records to come")
-        await archive.log(lambda logbook: logbook.advance("0badcafe", {0: (0, 1), 1: (0, 2)}))
+        await archive.log(lambda logbook: logbook.advance(EPOCH, {0: (0, 1), 1: (0, 2)}))
         assert [kept.id for kept in await archive.newest([3], None, 10)] == [event.id]
 
-        assert await archive.log(lambda logbook: logbook.start_emptying("0badcafe", "me", {0: 1, 1: 2, 2: 0})) is None
+        before = await archive.log(lambda logbook: logbook.start_emptying(EPOCH, "me", {0: 1, 1: 2, 2: 0}))
+        assert before is not None and before.emptying is None
         await refused("being emptied; should that have stopped")
-        assert not await archive.log(lambda logbook: logbook.advance("0badcafe", {0: (1, 2)}))
-        assert await archive.log(lambda logbook: logbook.take("0badcafe", THREE, [0])) is None
-        assert await archive.log(lambda logbook: logbook.start_emptying("0badcafe", "you", THREE)) == "me"
+        assert not await archive.log(lambda logbook: logbook.advance(EPOCH, {0: (1, 2)}))
+        assert await archive.log(lambda logbook: logbook.take(EPOCH, THREE, [0])) is None
+        before = await archive.log(lambda logbook: logbook.start_emptying(EPOCH, "you", THREE))
+        assert before is not None and before.emptying == "me"
         assert not await archive.log(lambda logbook: logbook.finish_emptying("me", THREE)), "taken over"
         assert await archive.log(lambda logbook: logbook.finish_emptying("you", THREE))
         assert await archive.newest([4], None, 10) == []

@@ -15,7 +15,7 @@ from store.settings import Settings
 from store.timelines import MOST_FOLLOWERS, open_redis
 from tests.integration.conftest import settings_of
 from tests.integration.test_storekeeper import keeping, kept, publish, record, until
-from tests.unit.logs import Log
+from tests.unit.logs import EPOCH, Log
 
 
 @pytest.fixture
@@ -27,25 +27,25 @@ def settings(kafka: Process, mongo: Process, redis: Process, names: dict[str, ob
 async def archive(settings: Settings) -> AsyncIterator[Archive]:
     async with open_archive(settings) as opened:
         await opened.ensure_indexes()
-        await opened.log(lambda logbook: logbook.begin("0badcafe", {0: 0}, {0: 0}))
+        await opened.log(lambda logbook: logbook.begin(EPOCH, {0: 0}, {0: 0}))
         yield opened
 
 
 async def types(archive: Archive, authors: list[int]) -> list[str]:
-    return [event.type for part in range(3) for event in await archive.between(authors, part, 0, 99, 99)]
+    return [event.type for part in range(3) for event in await archive.between(EPOCH, authors, part, range(99), 99)]
 
 
 async def leaves(archive: Archive, gone: Arrival) -> None:
     """What a storekeeper does for it."""
     await archive.end_accounts([gone.actor])
-    await archive.add([gone])
+    await archive.add(EPOCH, [gone])
 
 
 async def test_all_that_a_user_did_goes_and_those_who_followed_are_still_told(archive: Archive) -> None:
     log = Log(1)
     posts = [log.append(3, id=n, text="x") for n in range(3)]
     other = log.append(4, id=9, text="stays")
-    await archive.add([*posts, other, log.append(3, EventType.POST_DELETED, id=1)])
+    await archive.add(EPOCH, [*posts, other, log.append(3, EventType.POST_DELETED, id=1)])
     await archive.change_follows([FollowChange(3, 4, 1, True), FollowChange(4, 3, 1, True)])
     gone = log.append(3, EventType.ACCOUNT_DELETED)
     for _ in range(2):  # as after a crash
@@ -66,7 +66,7 @@ async def test_what_another_member_adds_late_goes_again(archive: Archive) -> Non
     log = Log(1)
     post, gone = log.append(3, id=1, text="x"), log.append(3, EventType.ACCOUNT_DELETED)
     await leaves(archive, gone)
-    await archive.add([post])  # a member that had stood still
+    await archive.add(EPOCH, [post])  # a member that had stood still
     await archive.change_follows(
         [FollowChange(5, 3, 1, True), FollowChange(3, 5, 1, True), FollowChange(5, 6, 1, True)]
     )

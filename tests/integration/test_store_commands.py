@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 from redis.asyncio import Redis
 
 from local.process import Process
@@ -73,7 +74,8 @@ async def test_dead_letters_are_driven_again_once_as_they_were_and_what_is_of_no
 
 
 async def kept_types(archive: Archive, types: list[str]) -> bool:
-    return [one.type for part in range(3) for one in await archive.between([2], part, 0, 99, 99)] == types
+    epoch = (await archive.progress()).epoch
+    return [one.type for part in range(3) for one in await archive.between(epoch, [2], part, range(99), 99)] == types
 
 
 async def test_a_rebuilt_archive_is_what_the_log_says_and_no_wrong_page_is_served_meanwhile(
@@ -142,6 +144,41 @@ async def test_a_rebuild_that_stopped_halfway_is_gone_on_with(
 
     assert code == 0
     assert "another rebuild has stopped" in said[0]
+
+
+async def test_what_only_the_archive_has_since_the_topic_was_made_anew_is_not_given_to_a_rebuild(
+    settings: Settings, archive: Archive, caplog: pytest.LogCaptureFixture
+) -> None:
+    await publish(settings, record(2, id=1, text="x"))
+    async with keeping(settings):
+        await until(kept(archive, [2], 1))
+    old = (await archive.progress()).epoch
+    await lose_topic(settings)
+    await publish(settings, record(2, id=2, text="y"))
+
+    refused_before = await told(settings, "rebuild", "archive")
+    untouched = (await archive.progress()).epoch
+    async with keeping(settings):
+        await until(kept(archive, [2], 2))
+        refused = await told(settings, "rebuild", "archive")
+        await publish(settings, record(2, id=3, text="z"))
+        await until(kept(archive, [2], 3))
+
+    assert [(code, "has events of another topic" in said[-1]) for code, said in (refused_before, refused)] == [
+        (1, True)
+    ] * 2
+    assert untouched == old, "whoever names another topic by mistake has done nothing"
+    [told_of] = [one.getMessage() for one in caplog.records if one.levelname == "ERROR" and one.name == "store.turns"]
+    assert old in told_of and "cannot be rebuilt" in told_of
+
+
+async def lose_topic(settings: Settings) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_servers)
+    await admin.start()
+    await admin.delete_topics([settings.kafka_topic])
+    while settings.kafka_topic in await admin.list_topics():
+        await asyncio.sleep(0.05)
+    await admin.close()
 
 
 async def test_a_rebuilt_cache_has_nothing_of_the_old_and_is_warm(settings: Settings, archive: Archive) -> None:
