@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from store.events import Arrival, EventType, NotAnEvent, decode, is_number
 
-_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 
 
 def ended(arrivals: Iterable[Arrival]) -> list[str]:
@@ -21,9 +21,11 @@ def departed(arrivals: Iterable[Arrival]) -> set[int]:
 def check_body(arrival: Arrival) -> None:
     """Raises NotAnEvent unless the value says the same as the headers, and is whole and fit to be kept."""
     body = decode(arrival.value)
-    object = body["object"]
-    if body["id"] != arrival.id or body["actor"]["id"] != arrival.actor:  # type: ignore[index]
+    object, actor = body["object"], body["actor"]
+    if (body["id"], body.get("type"), actor["id"]) != (arrival.id, arrival.type, arrival.actor):  # type: ignore[index]
         raise NotAnEvent("the value and the headers speak of different events")
+    if not isinstance(actor.get("username"), str):  # type: ignore[attr-defined]
+        raise NotAnEvent("an actor without a username")
     at = body.get("at")
     if not isinstance(at, str) or not _AT.fullmatch(at):
         raise NotAnEvent("`at` is not a time in UTC with milliseconds")

@@ -71,6 +71,8 @@ async def _dead(given: argparse.Namespace, settings: Settings, say: Say) -> int:
 def _show(letter: Letter, say: Say) -> None:
     for name, value in (("from", letter.place), ("reason", letter.reason), ("key", repr(letter.record.key))):
         say(f"{name:8}{value}")
+    if letter.cut:
+        say(letter.cut)
     for header, told in letter.record.headers:
         say(f"header  {header}: {told!r}")
     say(f"value   {letter.record.value!r}")

@@ -10,7 +10,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from store.archive import Archive, open_archive
 from store.batch import check_body
 from store.broker import Publisher, close, open_reader
-from store.dead import FROM, REASON, REDRIVEN
+from store.dead import CUT, FROM, REASON, REDRIVEN
 from store.events import EventType, NotAnEvent, Record, decode, parse_arrival
 from store.settings import Settings
 from store.topic import ensure_topics
@@ -20,7 +20,10 @@ _READ_WITHIN = 30  # seconds in which Kafka must go on answering
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A record that was no event. `number` names it; `place` is where it came from; `again` whether it was driven again."""
+    """A record that was no event. `number` names it; `place` is where it came from; `again` whether it was driven again.
+
+    `cut` says how long it was, if this is not all of it.
+    """
 
     number: int
     at: datetime
@@ -28,6 +31,7 @@ class Letter:
     place: str
     record: Record
     again: bool
+    cut: str
 
 
 async def read_letters(settings: Settings) -> list[Letter]:
@@ -75,7 +79,7 @@ async def redrive(settings: Settings, letters: Iterable[Letter]) -> list[str]:
         open_archive(settings) as archive,
     ):
         for letter in letters:
-            why = "was driven again before" if letter.again else await _unfit(letter.record, archive)
+            why = "was driven again before" if letter.again else letter.cut or await _unfit(letter.record, archive)
             if not why:
                 await events.publish([letter.record])
                 await marks.publish([Record(b"redriven", b"", ((REDRIVEN, letter.place.encode()),))])
@@ -97,7 +101,10 @@ async def _unfit(record: Record, archive: Archive) -> str:
 
 
 def _letter(place: str, record: ConsumerRecord, again: bool) -> Letter:
-    headers = tuple((name, value) for name, value in record.headers if name not in (REASON, FROM))
-    reason = dict(record.headers).get(REASON, b"?").decode(errors="replace")
+    told = dict(record.headers)
+    headers = tuple((name, value) for name, value in record.headers if name not in (REASON, FROM, CUT))
+    reason = told.get(REASON, b"?").decode(errors="replace")
+    cut = f"it was cut: {told[CUT].decode(errors='replace')}" if CUT in told else ""
     original = Record(record.key or b"", record.value or b"", headers)
-    return Letter(record.offset, datetime.fromtimestamp(record.timestamp / 1000, UTC), reason, place, original, again)
+    at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    return Letter(record.offset, at, reason, place, original, again, cut)

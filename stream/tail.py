@@ -78,7 +78,7 @@ async def _read(reader: AIOKafkaConsumer, node: Node, ends: list[int], meters: M
             for record in records:
                 try:
                     arrival = parse_arrival(
-                        partition.partition, record.offset, record.key, record.value, tuple(record.headers)
+                        partition.partition, record.offset, record.key, record.value, record.headers
                     )
                 except NotAnEvent as error:
                     log.warning("record %d/%d is passed over: %s", partition.partition, record.offset, error)
