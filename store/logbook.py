@@ -73,13 +73,18 @@ class Logbook:
     async def begin(self, epoch: str, firsts: Mapping[int, int], ends: Mapping[int, int]) -> str | None:
         """Begins the logbook of a new archive, which is whole when it has come to `ends`, or of a topic that was made anew.
 
-        Answers the epoch of before if we are those who met a topic that was made anew. An emptying that was under way ends with
-        its topic: what is left of the archive is nowhere else.
+        Partitions that were added to the topic since are added here. Answers the epoch of before if we are those who met a
+        topic that was made anew. An emptying that was under way ends with its topic: what is left of the archive is nowhere else.
         """
         fresh = {"epoch": epoch, "off": _keys(firsts), "turn": _keys(dict.fromkeys(firsts, 0)), "emptying": None}
         await self._collection.update_one({"_id": _ID}, {"$setOnInsert": {**fresh, "whole": _keys(ends)}}, upsert=True)
         before = await self.state()
         if before is None or before.epoch == epoch:
+            if before is not None and (added := firsts.keys() - before.offsets.keys()):
+                await self._collection.update_one(
+                    {"_id": _ID, "epoch": epoch},
+                    {"$max": {f"off.{p}": firsts[p] for p in added}, "$inc": {f"turn.{p}": 0 for p in added}},
+                )
             return None
         done = await self._collection.update_one(
             {"_id": _ID, "epoch": before.epoch},

@@ -76,7 +76,8 @@ def _faults(topic: Topic, copies: int, settings: Settings) -> list[str]:
     if topic.partitions != settings.kafka_partitions:
         faults.append(
             f"it has {topic.partitions} partitions and KAFKA_PARTITIONS says {settings.kafka_partitions}: "
-            "set it to what the topic has (the number is fixed when the topic is made), or name another KAFKA_TOPIC"
+            "set it to what the topic has, for every process, and start them again (the number is to be fixed when the topic is "
+            "made: where partitions are added, what an author did before and after has no order), or name another KAFKA_TOPIC"
         )
     if copies < settings.kafka_replication:
         faults.append(

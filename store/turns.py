@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 
 from store.archive import Archive, ArchiveUnavailable
 from store.logbook import Turn
@@ -41,9 +40,12 @@ class Turns(ConsumerRebalanceListener):  # type: ignore[misc]
         self._reader.pause(*assigned)
         try:
             await self._patiently(lambda: self._take([at.partition for at in assigned]))
-        except (KafkaError, OSError) as error:
-            self._failed = error  # the caller only logs it
+        except Exception as error:
+            # The caller would only log it, in a log that is mute, and we would hold partitions that are paused for ever.
+            log.exception("taking our partitions failed")
+            self._failed = error
             return
+        self._failed = None
         self._reader.resume(*assigned)
 
     async def spans(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> dict[int, tuple[int, int]]:

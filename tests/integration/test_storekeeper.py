@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from local.process import Process
 from store.archive import Archive, ArchiveUnavailable, open_archive
@@ -18,7 +19,8 @@ from store.process import cancel
 from store.settings import Settings
 from store.storekeeper import Storekeeper
 from store.timelines import open_redis
-from store.topic import ensure_topics
+from store.topic import WrongTopic, ensure_topics
+from store.turns import Turns
 from tests.integration.conftest import settings_of
 
 METERS = Meters()
@@ -182,6 +184,53 @@ async def test_with_redis_gone_the_archive_goes_on_and_what_was_missed_is_not_se
             return len((await feed.page(2, None, 50)).items) == 3
 
         await until(whole)
+
+
+async def test_partitions_that_were_added_are_kept_too_once_the_settings_say_so(
+    settings: Settings, archive: Archive, caplog: pytest.LogCaptureFixture
+) -> None:
+    authors = list(range(1, 31))
+    await publish(settings, *[record(author, id=1, text="x") for author in authors])
+    async with keeping(settings):
+        await until(kept(archive, authors, 30))
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_servers)
+    await admin.start()
+    await admin.create_partitions({settings.kafka_topic: NewPartitions(5)})
+    await admin.close()
+
+    with pytest.raises(WrongTopic, match="set it to what the topic has"):
+        await ensure_topics(settings)
+    more = settings.model_copy(update={"kafka_partitions": 5})
+    await publish(more, *[record(author, id=2, text="y") for author in authors])
+    async with keeping(more):
+        await until(lambda: has_come_to(archive, 60))
+
+    assert len(await archive.newest(authors, None, 100)) == 60
+    offsets = (await archive.progress()).offsets
+    assert len(offsets) == 5 and all(offsets[3:])
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]
+
+
+async def has_come_to(archive: Archive, records: int) -> bool:
+    return sum((await archive.progress()).offsets) == records
+
+
+async def test_whatever_fails_while_partitions_are_taken_is_told_and_tried_again(
+    settings: Settings, archive: Archive, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    really, failures = Turns._take, iter([RuntimeError("a fault of ours")])
+
+    async def take(self: Turns, partitions: list[int]) -> None:
+        for failure in failures:
+            raise failure
+        await really(self, partitions)
+
+    monkeypatch.setattr(Turns, "_take", take)
+    await publish(settings, record(1, id=1, text="x"))
+    async with keeping(settings):
+        await until(kept(archive, [1], 1))
+
+    assert "taking our partitions failed" in [one.message for one in caplog.records if one.levelname == "ERROR"]
 
 
 async def test_an_end_of_a_session_is_kept(settings: Settings, archive: Archive) -> None:
