@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
-from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, UpdateOne, WriteConcern
+from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, UpdateOne, WriteConcern, timeout
 from pymongo.asynchronous.database import AsyncDatabase
 
 from store.archive_bulk import carry_out, insert_new
@@ -32,18 +32,17 @@ __all__ = ["Archive", "ArchiveUnavailable", "Kept", "open_archive"]
 T = TypeVar("T")
 
 _TIMEOUT_MS = 5000
+_INDEXING = 3600  # seconds: an index of an archive that is large already takes its time
 
 
 @asynccontextmanager
 async def open_archive(settings: Settings) -> AsyncIterator["Archive"]:
-    """The archive; does not wait for MongoDB to be there. Every call is bounded by 5 s."""
+    """The archive; does not wait for MongoDB to be there. Every call is bounded by 5 s, with the driver's own second tries."""
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
         settings.mongo_url,
-        serverSelectionTimeoutMS=_TIMEOUT_MS,
+        timeoutMS=_TIMEOUT_MS,  # for all of a call: finding a server, waiting for a connection, trying again
         connectTimeoutMS=_TIMEOUT_MS,
-        socketTimeoutMS=_TIMEOUT_MS,
         maxPoolSize=32,
-        waitQueueTimeoutMS=_TIMEOUT_MS,
     )
     try:
         yield Archive(client.get_database(settings.mongo_database, write_concern=WriteConcern("majority", j=True)))
@@ -65,7 +64,7 @@ class Archive:
 
     async def ensure_indexes(self) -> None:
         """Makes the indexes that the queries below stand on."""
-        with mongo_or_unavailable():
+        with mongo_or_unavailable(), timeout(_INDEXING):
             for name, keys, options in INDEXES:
                 await self._database[name].create_index(keys, **options)
 

@@ -1,5 +1,6 @@
 """The archive on a real server: everything once, the newest first, and the highest seq wins."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -187,6 +188,26 @@ async def test_an_ended_session_is_remembered(archive: Archive) -> None:
 
     assert await archive.is_ended(1, "sid-1")
     assert not await archive.is_ended(1, "sid-2")
+
+
+async def test_a_server_that_hangs_costs_a_reader_five_seconds_and_not_twice_that_and_many_no_more_than_one(
+    archive: Archive, mongo: Process
+) -> None:
+    async def read(uid: int) -> float:
+        began = time.monotonic()
+        with pytest.raises(ArchiveUnavailable):
+            await archive.following(uid)
+        return time.monotonic() - began
+
+    await archive.following(1)  # over a connection that is kept
+    mongo.freeze()
+    try:
+        took = [await read(1), *await asyncio.gather(*map(read, range(100)))]
+    finally:
+        mongo.thaw()
+
+    assert min(took) > 4 and max(took) < 8
+    await archive.following(1)
 
 
 async def test_a_server_that_is_away_is_an_error_within_a_bound(names: dict[str, object]) -> None:
