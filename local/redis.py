@@ -8,7 +8,10 @@ from local.spec import Spec
 
 
 def spec(site: Site, name: str = "redis") -> Spec:
-    """What it holds can be rebuilt, so it may lose the last second."""
+    """What it holds can be rebuilt, so it may lose the last second.
+
+    Short of memory it may drop lists, and nothing else: without the few keys that never expire others would mean something else.
+    """
     server = ensure_command(("redis-server", "valkey-server"), "redis-server")
     url = f"redis://{site.at_port(name)}/0"
 
@@ -28,7 +31,7 @@ def spec(site: Site, name: str = "redis") -> Spec:
             *("--appendfsync", "everysec"),
             *("--save", ""),
             *("--maxmemory", "256mb"),
-            *("--maxmemory-policy", "allkeys-lru"),
+            *("--maxmemory-policy", "volatile-lru"),
             *("--daemonize", "no"),
         ),
         offers={"REDIS_URL": url},

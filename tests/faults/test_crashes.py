@@ -99,6 +99,31 @@ async def test_g1_redis_emptied_again_and_again_makes_no_feed_and_no_page_wrong(
     await suffer(flush)
 
 
+async def test_g1_redis_may_drop_only_what_is_missed_where_it_is_read(crowd: Crowd, suffer: Suffer) -> None:
+    async with Redis.from_url(crowd.system.env["REDIS_URL"], decode_responses=True) as redis:
+        lasting: set[str] = set()
+        kinds: set[str] = set()
+
+        async def look() -> None:
+            for _ in range(10):
+                async for key in redis.scan_iter("*"):
+                    kinds.add(key.split(":")[0])
+                    if await redis.ttl(key) == -1:
+                        lasting.add(key)
+                await asyncio.sleep(0.2)
+
+        await redis.sadd("large", 2**40)  # nobody
+        try:
+            await suffer(look)
+        finally:
+            await redis.srem("large", 2**40)
+        policy = await redis.config_get("maxmemory-policy")
+
+    assert policy == {"maxmemory-policy": "volatile-lru"}
+    assert lasting == {"large", "timelines", "turns"}
+    assert {"feed", "following", "followers", "session", "wrote"} <= kinds, "nothing much went on"
+
+
 async def test_g1_g3_haproxy_killed_cuts_everybody_and_nobody_misses_anything(crowd: Crowd, suffer: Suffer) -> None:
     before = [member.page.reader.connections for member in crowd.members]
 

@@ -208,7 +208,7 @@ async def test_partitions_that_were_added_are_kept_too_once_the_settings_say_so(
     assert len(await archive.newest(authors, None, 100)) == 60
     offsets = (await archive.progress()).offsets
     assert len(offsets) == 5 and all(offsets[3:])
-    assert not [one for one in caplog.records if one.levelname == "ERROR"]
+    assert not [one for one in caplog.records if one.levelname == "ERROR" and one.name.startswith("store.")]
 
 
 async def has_come_to(archive: Archive, records: int) -> bool:

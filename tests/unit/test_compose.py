@@ -52,6 +52,12 @@ def test_every_image_in_the_dockerfile_is_pinned_to_a_version() -> None:
     assert [image for image in images if not re.search(r":\d+", image)] == []
 
 
+def test_redis_may_drop_only_what_expires_by_itself() -> None:
+    command = SERVICES["redis"]["command"]
+
+    assert command[command.index("--maxmemory-policy") + 1] == "volatile-lru"
+
+
 @every_running_service
 def test_every_service_says_whether_it_is_healthy_and_is_given_time_to_stop(name: str) -> None:
     service = SERVICES[name]
