@@ -23,17 +23,14 @@ async def insert_new(collection: Any, documents: Sequence[dict[str, Any]]) -> No
 
 
 async def carry_out(collection: Any, writes: Sequence[Write]) -> None:
-    """Carries out the writes in order. A duplicate key only says that a write of the same _id, as new or newer, is there."""
-    rest = list(writes)
-    while rest:
+    """Carries out the writes, in any order. A duplicate key only says that a write of the same _id, as new or newer, is there."""
+    if writes:
         with mongo_or_unavailable():
             try:
-                await collection.bulk_write(rest, ordered=True)
-                return
+                await collection.bulk_write(writes, ordered=False)
             except BulkWriteError as error:
                 if not _only_duplicates(error):
                     raise
-                rest = rest[error.details["writeErrors"][0]["index"] + 1 :]
 
 
 def _only_duplicates(error: BulkWriteError) -> bool:
