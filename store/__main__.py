@@ -23,13 +23,18 @@ async def run() -> None:
     """Runs until SIGTERM, or until the storekeeper dies."""
     settings = StorekeeperSettings.read()
     keeper = Storekeeper(settings, Meters())
+    await serve_until_sigterm(health_of(keeper), settings.storekeeper_bind, keeper.run())
+
+
+def health_of(keeper: Storekeeper) -> Quart:
+    """What it says of itself: not ready, and why, while it waits for something."""
 
     async def ready() -> dict[str, str]:
         return {} if keeper.state == "ready" else {"storekeeper": keeper.state}
 
     app = Quart(__name__)
     app.register_blueprint(health(ready))
-    await serve_until_sigterm(app, settings.storekeeper_bind, keeper.run())
+    return app
 
 
 def command() -> None:

@@ -78,6 +78,7 @@ class Storekeeper:
             batch = await reader.getmany(timeout_ms=_POLL_MS, max_records=_BATCH)
             self.state = "ready"
             if batch:
+                self._tell_lag(reader, turns)  # it may have to wait long
                 await self._keep(batch, turns, warming)
                 await self._commit(reader, turns)
             else:

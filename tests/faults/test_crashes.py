@@ -2,9 +2,11 @@
 
 import asyncio
 import random
+import re
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import httpx
 import pytest
 from redis.asyncio import Redis
 
@@ -68,11 +70,16 @@ async def test_g1_g2_api_processes_killed_between_the_commit_and_the_telling_los
     await suffer(kill_both)
 
 
+@pytest.mark.parametrize("comes_back", [True, False])
 async def test_g1_g2_a_storekeeper_killed_in_the_middle_of_a_batch_leaves_no_hole_and_no_double_to_the_other(
-    crowd: Crowd, suffer: Suffer
+    crowd: Crowd, suffer: Suffer, comes_back: bool
 ) -> None:
     # The other leaves the group with a word: Kafka waits for a dead one for as long as its session lasts.
-    async with one_more(crowd.system, "store", {}, signal.SIGTERM):
+    async with one_more(crowd.system, "store", {}, signal.SIGTERM) as other:
+        (first,) = crowd.system.processes["storekeeper-1"].addresses
+        async with asyncio.timeout(30):
+            while not (await partitions(first) and await partitions(other.address)):
+                await asyncio.sleep(0.1)
 
         async def kill_the_first() -> None:
             crowd.system.freeze("storekeeper-1")
@@ -84,9 +91,22 @@ async def test_g1_g2_a_storekeeper_killed_in_the_middle_of_a_batch_leaves_no_hol
                 await crowd.system.stop("storekeeper-1", signal.SIGKILL)
             finally:
                 crowd.system.thaw("mongo")
+            if comes_back:
+                await crowd.system.start("storekeeper-1")
+
+        try:
+            await suffer(kill_the_first)
+            if not comes_back:
+                assert len(await partitions(other.address)) == int(crowd.system.env["KAFKA_PARTITIONS"])
+        finally:
             await crowd.system.start("storekeeper-1")
 
-        await suffer(kill_the_first)
+
+async def partitions(storekeeper: str) -> set[str]:
+    """Those that are its own now, as it says."""
+    async with httpx.AsyncClient() as client:
+        text = (await client.get(f"http://{storekeeper}/metrics")).text
+    return set(re.findall(r'^stickyfeed_storekeeper_lag{partition="(\d+)"}', text, re.MULTILINE))
 
 
 async def test_g1_redis_emptied_again_and_again_makes_no_feed_and_no_page_wrong(crowd: Crowd, suffer: Suffer) -> None:
