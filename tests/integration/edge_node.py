@@ -28,6 +28,7 @@ class Node:
     left: asyncio.Event = field(default_factory=asyncio.Event)
     requests: int = 0
     by_wire: int = 0  # how many of them
+    tunnels: int = 0  # connections that are h2 from now on, past every rule of the edge
     _doors: list[asyncio.Server] = field(default_factory=list)
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -65,7 +66,12 @@ class Node:
         self.requests += 1
         if self.failing:
             writer.write(_response(503, {"error": "starting"}))
-        elif "upgrade" in fields:
+        elif fields.get("upgrade", "").lower() == "h2c" and not {"content-length", "transfer-encoding"} & fields.keys():
+            # As Hypercorn does, whether Connection names it or not.
+            self.tunnels += 1
+            writer.write(b"HTTP/1.1 101 \r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n")
+            raise EOFError
+        elif fields.get("upgrade", "").lower() == "websocket":
             await _speak(head, reader, writer)
         elif "drip" in target:
             await self._drip(reader, writer)
@@ -97,9 +103,10 @@ class Node:
     async def _talk(self, talk: Talk) -> None:
         self.requests += 1
         self.by_wire += 1
+        self.tunnels += talk.protocol not in ("", "websocket")
         if self.failing:
             talk.answer(503, b'{"error":"starting"}')
-        elif talk.is_websocket:
+        elif talk.protocol == "websocket":
             talk.accept_websocket()
             talk.send_text(talk.head)
             async for text in talk.texts():

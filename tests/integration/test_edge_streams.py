@@ -84,6 +84,23 @@ async def test_a_websocket_passes_with_its_subprotocol_and_without_its_token(run
     assert token.split(".")[2] not in head
 
 
+async def test_of_the_protocols_that_a_client_offers_a_websocket_is_what_it_becomes(running: Edge) -> None:
+    token = running.mint.good(99)
+    head = f"GET /v1/ws HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: Upgrade, X-User-Id\r\n"
+    key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: feed.v1\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+
+    writer.write(f"{head}{key}Upgrade: h2c, websocket\r\n\r\n".encode())
+    answer = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _SOON)).lower()
+    said = (await asyncio.wait_for(reader.readuntil(b": 99"), _SOON)).lower()
+    writer.close()
+
+    assert answer.startswith(b"http/1.1 101 ")
+    assert b"upgrade: websocket\r\n" in answer
+    assert said.endswith(b"x-user-id: 99")
+    assert b"h2c" not in said
+
+
 async def test_a_websocket_without_a_token_is_refused(running: Edge) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await connect(f"ws://127.0.0.1:{running.port}/v1/ws", subprotocols=[Subprotocol("feed.v1")])
