@@ -129,7 +129,7 @@ async def test_a_drain_is_shown_and_outlives_the_edge_until_the_node_is_filled(
     monkeypatch.setattr(edge, "get", answers)
     monkeypatch.setattr(edge, "ensure_haproxy", lambda _: Path("haproxy"))
     started_again = edge.spec(site)
-    of(fleet).processes["stream-2"].tell = lambda _: None  # type: ignore[method-assign]
+    of(fleet).processes["stream-2"].tell = lambda _: None  # type: ignore[assignment, method-assign]
 
     await fleet.drain("stream-2")
     note = of(fleet).processes["stream-2"].note
