@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx
 from playwright.async_api import Browser, BrowserContext, Locator, Page, async_playwright, expect
 
+from tests import known
 from tests.e2e.people import Person
 
 PASSWORD = "a quiet long password"
@@ -82,12 +83,19 @@ class Visitor:
         await self.page.get_by_label("Password again").fill(PASSWORD)
         await self.page.get_by_role("form").get_by_role("button", name="Create account").click()
         await expect(self.connection).to_have_text(then, timeout=2 * WITHIN)  # WebSocket: after two tries without it
+        await self._remember()
 
     async def sign_in(self) -> None:
         await self.page.get_by_label("Username").fill(self.name)
         await self.page.get_by_label("Password").fill(PASSWORD)
         await self.page.get_by_role("form").get_by_role("button", name="Sign in").click()
         await self.sees_live()
+        await self._remember()
+
+    async def _remember(self) -> None:
+        """The tokens that the browser was given, and the password."""
+        cookies = await self.page.context.cookies()
+        known.remember(PASSWORD, *(cookie["value"] for cookie in cookies))
 
     async def sign_out(self) -> None:
         await self.page.get_by_role("banner").get_by_role("button", name="Sign out").click()
@@ -159,6 +167,7 @@ class Visitor:
         answer = await client.post(f"{address}/v1/auth/sign-in", json={"username": self.name, "password": PASSWORD})
         client.cookies.clear()
         token = answer.raise_for_status().json()
+        known.remember(token["token"], token["refresh_token"])
         return Person(address, client, self.name, token["userId"], token["token"])
 
 

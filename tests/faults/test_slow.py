@@ -1,8 +1,12 @@
 """One reader stops reading among two hundred who don't: G4, and G3 when it comes back."""
 
 import asyncio
+import json
+import socket
 import time
 from contextlib import AsyncExitStack
+
+import websockets
 
 from tests.doors import DOORS
 from tests.faults.bare import Reader, assert_exactly
@@ -69,6 +73,48 @@ async def test_g4_a_reader_that_stops_delays_nobody_costs_no_memory_is_ended_and
         assert_exactly(reader, {quiet: list(said)})
     for reader in (*both, stuck):
         assert_exactly(reader, {quiet: list(said), loud: loudly.result()})
+
+
+async def test_g4_a_websocket_that_stops_is_ended_too_and_a_silent_one_is_not(beside: Beside) -> None:
+    """On the wire the edge ends it."""
+    loud, idle = beside.uid(), beside.uid()
+    async with (
+        beside.node(SLOW_AFTER=str(_PATIENCE + 5), HEARTBEAT="2") as node,
+        beside.edge("wire", node, SLOW_AFTER=str(_PATIENCE + 5), HEARTBEAT="2") as edge,
+        AsyncExitStack() as stack,
+    ):
+
+        async def talking(uid: int) -> websockets.ClientConnection:
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.setblocking(False)
+            host, _, port = edge.removeprefix("http://").partition(":")
+            await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
+            protocols = [websockets.Subprotocol("feed.v1"), websockets.Subprotocol(f"bearer.{beside.token(uid)}")]
+            made = websockets.connect(f"ws://{host}:{port}/v1/ws", sock=sock, subprotocols=protocols, max_queue=1)
+            return await stack.enter_async_context(made)
+
+        await beside.follow(stuck_uid := beside.uid(), [loud])
+        stuck, silent = await talking(stuck_uid), await talking(idle)
+        assert json.loads(await stuck.recv())["event"] == "hello"
+        assert json.loads(await silent.recv())["event"] == "hello"
+        heard = asyncio.create_task(until_closed(silent))
+        await beside.post(loud, 100, _BIG)
+        stopped = time.monotonic()
+        async with asyncio.timeout(_PATIENCE + 25):
+            while await open_streams(beside, node) > 1:
+                await asyncio.sleep(0.2)
+        took = time.monotonic() - stopped
+        await asyncio.sleep(max(0.0, _PATIENCE + 8 - took))
+
+        assert not heard.done(), "heartbeats are enough"
+        heard.cancel()
+        stuck.transport.abort()
+
+
+async def until_closed(talk: websockets.ClientConnection) -> None:
+    async for _ in talk:
+        pass
 
 
 async def test_g4_a_node_takes_only_so_many_streams_through_both_doors_together(beside: Beside) -> None:

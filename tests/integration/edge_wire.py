@@ -14,7 +14,7 @@ from wsproto.frame_protocol import FrameProtocol, Opcode
 
 @dataclass(eq=False)
 class Talk:
-    """One request and what is answered. `head` is written as HTTP/1.1 would have it, `protocol` what it is to become, if anything."""
+    """One request and what is answered. `head` is written as HTTP/1.1 would have it, `protocol` what it is to become."""
 
     connection: h2.connection.H2Connection
     writer: asyncio.StreamWriter

@@ -75,6 +75,16 @@ async def test_no_request_becomes_a_tunnel_past_the_rules(
     assert sum(node.tunnels for node in running.nodes.values()) == 0
 
 
+async def test_what_comes_behind_a_body_is_no_header(running: Edge) -> None:
+    token = running.mint.good()
+    head = f"POST /v1/posts HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n"
+    chunked = "Transfer-Encoding: chunked\r\nTrailer: X-User-Id\r\n\r\n2\r\n{}\r\n0\r\n"
+
+    answer = await running.send(f"{head}{chunked}X-User-Id: 1\r\nX-Edge-Secret: forged\r\n\r\n".encode())
+
+    assert (answer.status, answer.sent("x-user-id"), answer.sent("x-edge-secret")) == (200, ["7"], [SECRET])
+
+
 async def test_two_requests_on_one_connection_share_nothing(running: Edge) -> None:
     first = f"GET /v1/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {running.mint.good()}\r\n\r\n"
     second = "GET /v1/me HTTP/1.1\r\nHost: x\r\nX-User-Id: 7\r\nConnection: close\r\n\r\n"

@@ -28,7 +28,13 @@ class Person:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.environment = {**os.environ, "LOCAL_DIR": str(directory), "EDGE_PORT": "0", "STATS_PORT": "0", "EDGE_TLS_PORT": "0"}
+        self.environment = {
+            **os.environ,
+            "LOCAL_DIR": str(directory),
+            "EDGE_PORT": "0",
+            "STATS_PORT": "0",
+            "EDGE_TLS_PORT": "0",
+        }
 
     async def types(self, *words: str, **environment: str) -> tuple[int, str]:
         """Exit code and everything printed by `python -m local WORDS`."""

@@ -110,7 +110,11 @@ async def test_changes_are_made_one_after_another(fleet: Fleet, table: Table, si
             assert "error" not in message
             heard.append(request)
 
-    asked: list[Message] = [{"do": "scale", "count": 5}, {"do": "scale", "count": 2}, {"do": "remove", "name": "stream-1"}]
+    asked: list[Message] = [
+        {"do": "scale", "count": 5},
+        {"do": "scale", "count": 2},
+        {"do": "remove", "name": "stream-1"},
+    ]
     await asyncio.gather(*map(command, asked))
 
     assert heard == [request for request in asked for _ in range(heard.count(request))]
