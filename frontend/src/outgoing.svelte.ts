@@ -63,7 +63,7 @@ export class Outgoing {
     } catch (refusal) {
       const failed: Draft = { ...draft, state: "failed", fault: (refusal as Error).message, tries: draft.tries + 1 };
       this.#change(failed);
-      if (!this.#closed && mayPass(refusal) && failed.tries < TRIES) this.#later(failed);
+      if (mayPass(refusal) && failed.tries < TRIES) this.#later(failed);
     }
   }
 

@@ -18,39 +18,31 @@ const lost = () => Promise.reject(new TypeError("the connection broke"));
 const refused = () => ({ status: 401, body: { error: "token-expired" } });
 const says = (body: object) => () => ({ status: 200, body });
 
-/** The page's modules, new ones each time, with ann signed in. */
-async function page() {
-  vi.resetModules();
-  const { session } = await import("../src/session.svelte");
-  const rest = await import("../src/rest");
-  const { Outgoing } = await import("../src/outgoing.svelte");
-  answers["/v1/auth/sign-in"] = [says(ANNS)];
+const kept = { getItem: () => null, setItem: () => {} };
+vi.stubGlobal("localStorage", kept);
+vi.stubGlobal("sessionStorage", kept);
+vi.stubGlobal("navigator", { languages: ["en"] });
+vi.stubGlobal("fetch", async (path: string, { headers }: { headers: Headers }) => {
+  asked.push({ path, bearer: headers.get("Authorization") });
+  const { status, body } = (await answers[path]?.shift()?.()) ?? { status: 204 };
+  return { status, ok: status < 300, json: () => Promise.resolve(body) };
+});
+// Only now: what they are made of looks for its browser.
+const { session } = await import("../src/session.svelte");
+const { call, tokenForFeed } = await import("../src/rest");
+const { Outgoing } = await import("../src/outgoing.svelte");
+
+beforeEach(async () => {
+  vi.useFakeTimers();
+  session.ended();
+  answers = { "/v1/auth/sign-in": [says(ANNS)] };
   await session.signIn("ann", "a password");
   asked = [];
-  return { session, Outgoing, ...rest };
-}
-
-beforeEach(() => {
-  [asked, answers] = [[], {}];
-  const kept = { getItem: () => null, setItem: () => {} };
-  vi.stubGlobal("localStorage", kept);
-  vi.stubGlobal("sessionStorage", kept);
-  vi.stubGlobal("navigator", { languages: ["en"] });
-  vi.stubGlobal("fetch", async (path: string, { headers }: { headers: Headers }) => {
-    asked.push({ path, bearer: headers.get("Authorization") });
-    const { status, body } = (await answers[path]?.shift()?.()) ?? { status: 204 };
-    return { status, ok: status < 300, json: () => Promise.resolve(body) };
-  });
-  vi.useFakeTimers();
 });
 
-afterEach(() => {
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-});
+afterEach(() => vi.useRealTimers());
 
 test("a token that has ended is renewed, and what was asked for is asked for again", async () => {
-  const { call, session } = await page();
   answers = { "/v1/posts": [refused, says({ id: 7 })], "/v1/auth/refresh": [says(NEWER)] };
 
   expect(await call("POST", "/v1/posts", { text: "mine" })).toEqual({ id: 7 });
@@ -59,7 +51,6 @@ test("a token that has ended is renewed, and what was asked for is asked for aga
 });
 
 test("a renewal that brings somebody else's token makes the page theirs, and posts nothing in their name", async () => {
-  const { call, session } = await page();
   answers = { "/v1/posts": [refused], "/v1/auth/refresh": [says(BOBS)] };
 
   await expect(call("POST", "/v1/posts", { text: "mine" })).rejects.toMatchObject({ status: 401 });
@@ -68,7 +59,6 @@ test("a renewal that brings somebody else's token makes the page theirs, and pos
 });
 
 test("a feed gets no token of somebody else's, and is not told that its session is over", async () => {
-  const { tokenForFeed, session } = await page();
   answers = { "/v1/auth/refresh": [says(NEWER), says(BOBS)] };
 
   expect(await tokenForFeed(ANN.id)).toBe("ann-2");
@@ -77,7 +67,6 @@ test("a feed gets no token of somebody else's, and is not told that its session 
 });
 
 test("a post whose answer is lost after its author has left is not sent again as whoever came then", async () => {
-  const { Outgoing } = await page();
   const outgoing = new Outgoing(ANN, () => {});
   answers = { "/v1/posts": [lost, lost] };
   outgoing.post("mine");
@@ -91,7 +80,6 @@ test("a post whose answer is lost after its author has left is not sent again as
 });
 
 test("a session that turns out to be over while something is asked for ends the page's, once", async () => {
-  const { call, session } = await page();
   const farewell = vi.fn();
   session.onEnd(farewell);
   answers = { "/v1/feed": [refused], "/v1/friends": [refused], "/v1/auth/refresh": [refused, refused] };
@@ -103,7 +91,6 @@ test("a session that turns out to be over while something is asked for ends the 
 });
 
 test("an API that cannot be asked ends nothing", async () => {
-  const { call, session } = await page();
   answers = { "/v1/posts": [refused], "/v1/auth/refresh": [lost] };
 
   await expect(call("POST", "/v1/posts")).rejects.toMatchObject({ code: "offline" });
@@ -111,7 +98,6 @@ test("an API that cannot be asked ends nothing", async () => {
 });
 
 test("signing out where somebody else has signed in meanwhile leaves them signed in", async () => {
-  const { session } = await page();
   answers = { "/v1/auth/sign-out": [refused], "/v1/auth/refresh": [says(BOBS)] };
   await session.signOut();
 

@@ -257,7 +257,9 @@ describe("when the server says bye", () => {
 describe("when a proxy holds SSE back", () => {
   test("the second time without hello it takes WebSocket, with the cookie and the cursor", async () => {
     const { events, states, feed } = open();
-    await pass(5_600); // half a second of it waits, by the fake dice
+    await pass(5_500);
+    expect(opened()).toBe(1);
+    await pass(100); // 600 ms after the first gave up, by the fake dice
     expect([opened(), FakeWebSocket.all.length]).toEqual([2, 0]);
     await pass(9_000);
     expect(FakeWebSocket.all.length).toBe(0);
