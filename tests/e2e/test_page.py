@@ -6,6 +6,7 @@ from uuid import uuid4
 import httpx
 from playwright.async_api import Route, expect
 
+from local.system import System
 from tests.e2e.visitors import PASSWORD, Visitor
 
 
@@ -94,6 +95,47 @@ async def test_a_reload_keeps_the_person_signed_in(ann: Visitor) -> None:
 
     await ann.sees_live()
     await expect(ann.page.get_by_role("banner")).to_contain_text(ann.name)
+
+
+async def test_reloads_that_wait_for_nothing_keep_the_person_signed_in(ann: Visitor) -> None:
+    for _ in range(2):
+        async with ann.page.expect_request("**/v1/auth/refresh"):
+            await ann.page.reload(wait_until="commit")
+    await ann.page.reload()
+
+    await ann.sees_live()
+    await expect(ann.page.get_by_role("banner")).to_contain_text(ann.name)
+
+
+async def test_a_new_token_that_is_lost_on_its_way_keeps_the_person_signed_in(
+    ann: Visitor, system: System, client: httpx.AsyncClient
+) -> None:
+    (cookie,) = [one for one in await ann.page.context.cookies() if one.get("name") == "sf_refresh"]
+    body = {"refresh_token": cookie.get("value")}
+    assert (await client.post(f"{system.address}/v1/auth/refresh", json=body)).status_code == 200
+    client.cookies.clear()
+    await ann.page.reload()
+
+    await ann.sees_live()
+    await expect(ann.page.get_by_role("banner")).to_contain_text(ann.name)
+
+
+async def test_a_post_whose_token_has_ended_goes_out_with_a_new_one(ann: Visitor) -> None:
+    bearers: list[str] = []
+
+    async def refuse_the_first(route: Route) -> None:
+        bearers.append(route.request.headers["authorization"])
+        if len(bearers) == 1:
+            await route.fulfill(status=401, json={"error": "token-expired"})
+        else:
+            await route.continue_()
+
+    await ann.page.route("**/v1/posts", refuse_the_first)
+    await ann.post("with a new token")
+
+    assert len(set(bearers)) == 2
+    await ann.sees("with a new token")
+    await expect(ann.page.get_by_text("Not sent yet.")).to_have_count(0)
 
 
 async def test_what_is_new_waits_above_while_somebody_reads_and_older_ones_come_by_scrolling(
