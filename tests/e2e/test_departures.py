@@ -32,6 +32,7 @@ async def test_an_account_goes_with_everything_in_it_and_followers_are_told(syst
 
     async with listening(late, before.cursor) as again:  # was away all the while
         await again.until("account-deleted")
+
     async def shown() -> list[Any]:
         async with listening(reader) as anew:
             (snapshot,) = await anew.until("snapshot")
