@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -127,10 +128,11 @@ async def test_one_address_has_so_many_connections_and_twice_as_many_are_not_ans
     async with edge(binary, tmp_path, settings={"LIMIT_CONNECTIONS": "5"}) as running:
         open_ones = [await asyncio.open_connection("127.0.0.1", running.port) for _ in range(5)]
         over = await running.ask("/")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while (far_over := await status(running)) != 0:
                 assert len(open_ones) < 20
-                open_ones.append(await asyncio.open_connection("127.0.0.1", running.port))
+                with suppress(ConnectionError):  # the count of those that have just left may still be in it
+                    open_ones.append(await asyncio.open_connection("127.0.0.1", running.port))
         reached = len(open_ones)
         for _, writer in open_ones:
             writer.close()
