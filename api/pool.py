@@ -74,23 +74,31 @@ class Pool:
         await self._pool.wait_closed()
 
     @asynccontextmanager
-    async def connection(self, seconds: float, *, probe: bool = False) -> AsyncIterator[Any]:
+    async def connection(self, seconds: float | None, *, probe: bool = False) -> AsyncIterator[Any]:
         """A connection for at most so long. Raises DatabaseUnavailable when the server does not answer, then or within.
 
         After that everybody is refused at once, for a while or until a probe, which is never refused, has gone well.
+        Who waits for somebody else meanwhile gives None, and asks the server in blocks of `answering`.
         """
         if not (self.up or probe):
             raise DatabaseUnavailable(f"{self.name} did not answer a moment ago")
         conn = await self._acquire()
         try:
-            async with asyncio.timeout(seconds):
+            async with self.answering(seconds):
                 yield conn
-        except FAILURES as error:
-            raise self._judged(error) from error
         finally:
             self._pool.release(conn)
         if probe:
             self._down_until = 0.0
+
+    @asynccontextmanager
+    async def answering(self, seconds: float | None) -> AsyncIterator[None]:
+        """What the server must answer within so long. Raises DatabaseUnavailable when it does not."""
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except FAILURES as error:
+            raise self._judged(error) from error
 
     async def _acquire(self) -> Any:
         try:
