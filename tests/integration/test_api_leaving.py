@@ -27,6 +27,7 @@ __all__ = ["api", "settings"]
 
 _TABLES = {
     "users": "id", "sessions": "user_id", "posts": "author", "departures": "user_id", "post_keys": "user_id",
+    "last_events": "author",
 }  # fmt: skip
 
 
@@ -34,14 +35,15 @@ async def leave(api: Api, person: Person, password: str = PASSWORD) -> Answer:
     return await api.call("DELETE", "/v1/me", {"password": password}, token=person.token)
 
 
-async def left(conn: Any, uid: int) -> dict[str, int]:
-    """How many rows of the user there are, where there are any."""
+async def left(conn: Any, uid: int, sid: str = "") -> dict[str, int]:
+    """How many rows of the user, and of their session, there are, where there are any."""
     counts = {}
     for table, column in _TABLES.items():
         counts[table] = await fetch_one(conn, f"SELECT COUNT(*) FROM {table} WHERE {column} = %s", uid)  # noqa: S608
     counts["friends"] = await fetch_one(
         conn, "SELECT COUNT(*) FROM friends WHERE follower = %s OR followee = %s", uid, uid
     )
+    counts["refresh_tokens"] = await fetch_one(conn, "SELECT COUNT(*) FROM refresh_tokens WHERE session_id = %s", sid)
     return {table: count[0] for table, count in counts.items() if count and count[0]}
 
 
@@ -124,13 +126,15 @@ async def test_every_row_goes_a_few_at_a_time_and_those_that_come_late_too(
         await api.post(person, str(number))
     await leave(api, person)
     async with api.parts.database.primary.connection(30) as conn:
-        assert await left(conn, person.id) == {"sessions": 1, "posts": 5, "departures": 1, "friends": 2}
+        (sid,) = await fetch_one(conn, "SELECT id FROM sessions WHERE user_id = %s", person.id) or ("",)
+        rows = {"sessions": 1, "refresh_tokens": 1, "posts": 5, "departures": 1, "friends": 2, "last_events": 1}
+        assert await left(conn, person.id, sid) == rows
         now = datetime.now(UTC)
         rounds = 0
         while await delete_departed(conn, now, 2):
             rounds += 1
         assert rounds >= 3
-        assert await left(conn, person.id) == {"departures": 1}
+        assert await left(conn, person.id, sid) == {"departures": 1}
 
         # A follow that began before the account was gone, and was committed after its rows had been looked for.
         await execute(conn, "INSERT INTO friends VALUES (%s, %s, 1, TRUE)", friend.id, person.id)
@@ -138,4 +142,4 @@ async def test_every_row_goes_a_few_at_a_time_and_those_that_come_late_too(
         while await delete_departed(conn, later, 2):
             pass
         assert await left(conn, person.id) == {}
-        assert await left(conn, friend.id) == {"users": 1, "sessions": 1}
+        assert await left(conn, friend.id) == {"users": 1, "sessions": 1, "last_events": 1}
