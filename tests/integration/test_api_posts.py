@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from api.settings import ApiSettings
 from store.events import encode
-from tests.integration.api_support import Api, api, settings, two, until
+from tests.integration.api_support import Api, api, running_api, settings, two, until
 
 __all__ = ["api", "settings", "two"]
 
@@ -113,6 +114,29 @@ async def test_two_who_follow_each_other_at_once_both_succeed(two: tuple[Api, Ap
         )
 
         assert [answer.status for answer in answers] == [201, 201]
+
+
+async def test_one_more_than_one_may_follow_is_refused_with_the_remedy_and_changes_nothing(
+    settings: ApiSettings,
+) -> None:
+    async with running_api(settings.model_copy(update={"limit_followees": 2})) as api:
+        me, others = await api.person(), [await api.person() for _ in range(3)]
+        paths = [f"/v1/friends/{other.id}" for other in others]
+        answers = [await api.call("POST", path, token=me.token) for path in (*paths, paths[0])]
+
+        assert [answer.status for answer in answers] == [201, 201, 409, 200]
+        assert answers[2].body["error"] == "too-many-followees"
+        assert "you follow 2 people" in answers[2].body["message"]
+        assert (await api.call("DELETE", paths[0], token=me.token)).status == 204
+        assert (await api.call("POST", paths[2], token=me.token)).status == 201
+        await until(lambda: len(api.publisher.events(me.id)) == 5)
+        told = [(event["type"], event["object"]["id"]) for event in api.publisher.events(me.id)[1:]]
+        assert told == [
+            ("follow", others[0].id),
+            ("follow", others[1].id),
+            ("unfollow", others[0].id),
+            ("follow", others[2].id),
+        ]
 
 
 async def test_friends_are_listed_page_by_page(api: Api) -> None:

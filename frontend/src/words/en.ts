@@ -23,6 +23,7 @@ const refusals: Record<string, string> = {
   "wrong-credentials": "The name or the password is wrong.",
   "wrong-password": "The password is wrong.",
   "username-taken": "Somebody has this name already.",
+  "too-many-followees": "You follow as many people as one may. Stop following somebody first.",
   "not-found": "There is no such thing any more.",
   "invalid username": "A name has 3 to 32 letters a to z, digits, dots, dashes or underscores.",
   "invalid password": "A password has 8 to 128 characters.",

@@ -32,6 +32,7 @@ const refusals: Record<string, string> = {
   "wrong-credentials": "Неверное имя или пароль.",
   "wrong-password": "Неверный пароль.",
   "username-taken": "Это имя уже занято.",
+  "too-many-followees": "Вы читаете столько людей, сколько можно. Сначала перестаньте читать кого-нибудь.",
   "not-found": "Этого больше нет.",
   "invalid username": "Имя — от 3 до 32 латинских букв, цифр, точек, дефисов или подчёркиваний.",
   "invalid password": "Пароль — от 8 до 128 знаков.",
