@@ -88,6 +88,8 @@ class Publisher:
                     request_timeout_ms=_ANSWER_MS,
                     max_request_size=1024 * 1024,
                 )
+                # While a partition has no leader, else no longer than for an answer.
+                producer._message_accumulator._batch_ttl = _DELIVERY_SECONDS
                 try:
                     async with asyncio.timeout(_CONNECT_SECONDS):
                         await ensure_once(self._settings)
