@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from api import departures
+from api import accounts, departures
 from api.departures import delete_departed
 from api.migrate import JANITOR
+from api.pool import DatabaseUnavailable
 from api.rows import execute, fetch_one
 from api.settings import ApiSettings
 from tests.integration.api_support import (
@@ -54,6 +55,21 @@ async def test_a_wrong_password_leaves_everything_as_it_is(api: Api) -> None:
     assert (wrong.status, wrong.body["error"], wrong.body["field"]) == (403, "wrong-password", "password")
     assert (await api.call("DELETE", "/v1/me", token=person.token)).status == 400
     assert (await api.call("GET", "/v1/me", token=person.token)).status == 200
+
+
+async def test_whoever_cannot_leave_right_now_may_try_as_often_as_they_like(
+    settings: ApiSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise DatabaseUnavailable("the disk is full")
+
+    async with running_api(settings.model_copy(update={"limit_tries": 2})) as api:
+        person = await api.person()
+        with monkeypatch.context() as patched:
+            patched.setattr(accounts, "insert_departure", fail)
+            assert [(await leave(api, person)).status for _ in range(4)] == [503] * 4
+
+        assert (await leave(api, person)).status == 204
 
 
 async def test_the_janitor_stays(api: Api) -> None:
