@@ -73,8 +73,10 @@ async def test_reads_that_may_be_a_little_behind_do_go_to_the_replica(
         await until(lambda: not api.parts.database.replica_is_late)
         me, you = await api.person(), await api.person()
         await api.call("GET", "/v1/me", token=you.token)
-        await asyncio.sleep(0.3)
         async with replica.cursor() as cursor:
+            async with asyncio.timeout(10):
+                while not await cursor.execute("SELECT id FROM users WHERE id = %s", (you.id,)):
+                    await asyncio.sleep(0.01)
             await cursor.execute("SET GLOBAL read_only = OFF")
             await cursor.execute("SET sql_log_bin = 0")
             await cursor.execute("UPDATE users SET gender = 'x' WHERE id = %s", (me.id,))

@@ -95,6 +95,18 @@ async def test_g1_g7_with_kafka_killed_under_load_everything_arrives_in_order_wh
         await until(lambda: api.parts.outbox.waiting == 0, 30)
 
 
+async def metric(api: Api, name: str) -> float:
+    lines = (await api.call("GET", "/metrics")).body.decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+
+async def measured(api: Api) -> tuple[float, float, float]:
+    """How many events wait, how long the oldest has, and how often telling has failed."""
+    names = ("outbox_waiting", "outbox_oldest_seconds", "outbox_failures_total")
+    waiting, oldest, failures = [await metric(api, f"stickyfeed_{name}") for name in names]
+    return waiting, oldest, failures
+
+
 def senders() -> int:
     """Tasks of this process that send to Kafka, or would."""
     return sum("Sender." in task.get_coro().__qualname__ for task in asyncio.all_tasks())  # type: ignore[union-attr]
@@ -111,6 +123,7 @@ async def test_g1_g7_with_kafka_away_for_longer_than_anybody_waits_no_write_is_r
         person = await api.person()
         texts = await post_all(api, person, 5)
         await until(lambda: senders() == 1)
+        _, _, failures = await measured(api)
         async with away(all_servers["kafka"], how):
             ends = time.monotonic() + 6
             while time.monotonic() < ends:
@@ -119,6 +132,10 @@ async def test_g1_g7_with_kafka_away_for_longer_than_anybody_waits_no_write_is_r
                 assert api.parts.database.primary.up
                 given_up += [] if senders() else [len(texts)]
                 await asyncio.sleep(0.1)
+            waits, oldest, failed = await measured(api)
+            assert (waits > 10, oldest > 3, failed > failures) == (True, True, True), (waits, oldest, failed)
+            ready = (await api.call("GET", "/readyz")).body["outbox"]
+            assert (ready["waiting"] >= waits, ready["oldest_seconds"] >= round(oldest, 1)) == (True, True), ready
         last = await post_all(api, person, 1)
 
         got = await written(kafka_settings, person, last=last[0])
@@ -127,6 +144,7 @@ async def test_g1_g7_with_kafka_away_for_longer_than_anybody_waits_no_write_is_r
         assert given_up, "the producer that holds what is sent anew must be gone"
         await until(lambda: api.parts.outbox.waiting == 0)
         await until(lambda: senders() == 1)
+        assert (await measured(api))[:2] == (0.0, 0.0)
     assert senders() == 0
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from api.settings import ApiSettings
+from store import archive
 from store.events import encode
 from tests.integration.api_support import Api, api, running_api, settings, two, until
 
@@ -153,12 +154,16 @@ async def test_friends_are_listed_page_by_page(api: Api) -> None:
     assert found == [other.id for other in others]
 
 
-async def test_a_feed_that_cannot_be_read_says_so_and_a_wrong_place_in_it_too(api: Api) -> None:
-    person = await api.person()
-    wrong = await api.call("GET", "/v1/feed?before=garbage", token=person.token)
+async def test_a_feed_that_cannot_be_read_says_so_and_a_wrong_place_in_it_too(
+    settings: ApiSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "_TIMEOUT_MS", 500)
+    async with running_api(settings) as api:
+        person = await api.person()
+        wrong = await api.call("GET", "/v1/feed?before=garbage", token=person.token)
 
-    assert (wrong.status, wrong.body["field"]) == (400, "before")
-    for limit in ("0", "101", "x", "-1", "1e1", "%D9%A3"):
-        assert (await api.call("GET", f"/v1/feed?limit={limit}", token=person.token)).body["field"] == "limit"
-    gone = await api.call("GET", "/v1/feed", token=person.token)
-    assert (gone.status, gone.headers["Retry-After"]) == (503, "1")
+        assert (wrong.status, wrong.body["field"]) == (400, "before")
+        for limit in ("0", "101", "x", "-1", "1e1", "%D9%A3"):
+            assert (await api.call("GET", f"/v1/feed?limit={limit}", token=person.token)).body["field"] == "limit"
+        gone = await api.call("GET", "/v1/feed", token=person.token)
+        assert (gone.status, gone.headers["Retry-After"]) == (503, "1")
