@@ -14,7 +14,7 @@ class Session {
     try {
       this.#is(await renewToken());
     } catch (refusal) {
-      if (!(refusal instanceof Refusal) || refusal.status === 0 || refusal.status >= 500) throw refusal;
+      if (!(refusal instanceof Refusal) || [0, 429].includes(refusal.status) || refusal.status >= 500) throw refusal;
       this.known = true;
     }
   }

@@ -73,6 +73,11 @@ export class Feed {
     return this.#cursor;
   }
 
+  /** Tries at once where it waits to come back. In a tab that another one serves it does nothing. */
+  wake(): void {
+    this.#connection?.wake();
+  }
+
   /** This tab needs it no more. Another tab takes over if this one held the stream. */
   close(): void {
     this.#end("closed");
