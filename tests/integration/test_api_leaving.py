@@ -102,7 +102,8 @@ async def test_from_the_answer_on_nothing_of_the_account_opens_anything(api: Api
                 assert (await process.call("POST", "/v1/auth/refresh", body)).status == 401
     signing_in = {"username": person.username, "password": PASSWORD}
     assert (await api.call("POST", "/v1/auth/sign-in", signing_in)).body["error"] == "wrong-credentials"
-    assert (await api.call("GET", f"/v1/users/{person.id}", token=friend.token)).status == 404
+    for path in (f"/v1/users/{person.id}", f"/v1/users/{person.id}/posts"):
+        assert (await api.call("GET", path, token=friend.token)).status == 404
     assert (await api.call("POST", f"/v1/friends/{person.id}", token=friend.token)).status == 404
     assert (await api.call("GET", "/v1/friends", token=friend.token)).body["items"] == []
     await until(lambda: len(api.publisher.events(person.id)) == 4)

@@ -167,3 +167,39 @@ async def test_a_feed_that_cannot_be_read_says_so_and_a_wrong_place_in_it_too(
             assert (await api.call("GET", f"/v1/feed?limit={limit}", token=person.token)).body["field"] == "limit"
         gone = await api.call("GET", "/v1/feed", token=person.token)
         assert (gone.status, gone.headers["Retry-After"]) == (503, "1")
+
+
+async def test_what_somebody_has_written_is_read_page_by_page_newest_first(api: Api) -> None:
+    author, reader = await api.person(), await api.person()
+    made = [(await api.post(author, f"post {n}")).body for n in range(5)]
+    await api.post(reader, "not theirs")
+    await api.call("DELETE", f"/v1/posts/{made[2]['id']}", token=author.token)
+    path = f"/v1/users/{author.id}/posts"
+
+    pages: list[list[dict[str, Any]]] = []
+    before: str | None = ""
+    while before is not None:
+        page = (await api.call("GET", f"{path}?limit=2{before and '&before=' + before}", token=author.token)).body
+        pages.append(page["items"])
+        before = page["next"]
+    items = [item for page in pages for item in page]
+
+    assert [len(page) for page in pages] == [2, 2]
+    assert [item["text"] for item in items] == ["post 4", "post 3", "post 1", "post 0"]
+    assert items[0] == {"object": "post", "id": made[4]["id"], "text": "post 4", "at": made[4]["at"]}
+    own = (await api.call("GET", f"/v1/users/{reader.id}/posts", token=reader.token)).body
+    assert [item["text"] for item in own["items"]] == ["not theirs"]
+    for query in ("limit=0", "limit=101", "before=x", "before=-1"):
+        assert (await api.call("GET", f"{path}?{query}", token=reader.token)).status == 400, query
+    assert (await api.call("GET", "/v1/users/999999999/posts", token=reader.token)).status == 404
+
+
+async def test_a_profile_counts_whom_one_follows_and_by_whom_one_is_followed_now(api: Api) -> None:
+    author, reader, other = [await api.person() for _ in range(3)]
+    for follower, followee in ((reader, author), (other, author), (author, other)):
+        await api.call("POST", f"/v1/friends/{followee.id}", token=follower.token)
+    await api.call("DELETE", f"/v1/friends/{author.id}", token=other.token)
+
+    # Who has just written reads that, and so what was written before.
+    profile = (await api.call("GET", f"/v1/users/{author.id}", token=other.token)).body
+    assert (profile["followers"], profile["following"]) == (1, 1)

@@ -45,6 +45,7 @@ const refusals: Record<string, string> = {
   "method-not-allowed": ours,
   "body-too-large": "That is too long.",
   "self-follow": "Nobody can follow themselves.",
+  janitor: "The janitor’s account stays.",
   "key-reused": "This was sent before with other words. Discard it and write it again.",
   invalid: ours,
   "wrong-credentials": "The name or the password is wrong.",

@@ -53,6 +53,7 @@ const refusals: Record<string, string> = {
   "method-not-allowed": ours,
   "body-too-large": "Это слишком длинно.",
   "self-follow": "Нельзя читать самого себя.",
+  janitor: "Аккаунт смотрителя остаётся.",
   "key-reused": "Это уже было отправлено с другим текстом. Выбросьте и напишите заново.",
   invalid: ours,
   "wrong-credentials": "Неверное имя или пароль.",
