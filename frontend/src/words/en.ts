@@ -152,7 +152,7 @@ export const en = {
   clear: "Clear",
   filter: "Filter",
   heartbeats: "Heartbeats",
-  frames: (shown: number, all: number) => (shown === all ? `${all} frames` : `${shown} of ${all} frames`),
+  frames: (shown: number, all: number) => `${shown === all ? "" : `${shown} of `}${all} ${all === 1 ? "frame" : "frames"}`,
   paused: (n: number) => `Paused · ${n} more came`,
   noFrames: "Each message of the stream appears here as it came.",
   noneMatch: "No frame matches.",
