@@ -68,7 +68,7 @@ async def test_a_failure_is_said_until_the_same_succeeds_or_it_is_closed(ann: Vi
 
 
 async def test_a_stream_that_cannot_be_had_is_counted_down_to_and_may_be_tried_at_once(ann: Visitor) -> None:
-    await ann.page.route("**/v1/stream?*", lambda route: route.abort())
+    await ann.page.route("**/v1/stream?*", lambda route: route.fulfill(status=503))
     await ann.page.context.set_offline(True)
     await ann.page.context.set_offline(False)
     # Waits grow with each failure: one that leaves time for a press, after it was seen to count.
