@@ -2,14 +2,14 @@
 
 import type { FeedEvent, State } from "#feed";
 
-import { count } from "./count";
+import { count, MOST } from "./count";
 import type { Words } from "./en";
 
 const plural = new Intl.PluralRules("ru");
 
 /** The form that goes with the number: 1 человек, 2 человека, 5 человек. */
 function many(n: number, one: string, few: string, more: string): string {
-  const form = plural.select(n);
+  const form = plural.select(Math.min(n, MOST));
   return `${count("ru", n)} ${form === "one" ? one : form === "few" ? few : more}`;
 }
 
