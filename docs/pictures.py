@@ -100,6 +100,7 @@ async def take(page: Page, people: dict[str, Person]) -> None:
     for theme in ("light", "dark"):
         await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         await page.set_viewport_size(DESK)  # type: ignore[arg-type]
+        await page.locator(".console summary").filter(has_text="twelve swifts").click()
         await picture(page, f"console-{theme}")
         await console.first.click()
         await picture(page, f"dashboard-{theme}")
