@@ -247,7 +247,7 @@ async def test_axe_finds_nothing_serious_when_much_is_going_on_in_either_languag
     await ann.follow(writer.username)
     for n in range(20):
         await writer.post(f"mark {n}")
-    await expect(ann.feed.filter(has_text="mark 0")).to_have_count(1)
+    await expect(ann.feed.filter(has_text="mark")).to_have_count(20)
     await page.locator("summary").first.click()
     await page.set_viewport_size(view)  # type: ignore[arg-type]
 
@@ -260,7 +260,7 @@ async def test_axe_finds_nothing_serious_when_much_is_going_on_in_either_languag
     await expect(ann.connection).to_have_text("Offline")
     await writer.post("mark 20")
     await page.context.set_offline(False)
-    await expect(page.get_by_role("button", name="1 new")).to_be_visible()
+    await expect(page.locator(".fresh")).to_contain_text("new")
     await page.route("**/v1/users/*", lambda route: route.abort())
     await page.get_by_role("button", name=f"Profile of {ann.name}").click()
     await expect(page.get_by_role("dialog")).to_be_visible()
