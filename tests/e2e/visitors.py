@@ -99,7 +99,7 @@ class Visitor:
         await expect(self.people.get_by_text(name)).to_be_visible()
 
     async def unfollow(self, name: str) -> None:
-        await self.page.get_by_role("button", name=f"Unfollow {name}", exact=True).first.click()
+        await self.page.get_by_role("button", name=f"Unfollow {name}").first.click()
         await expect(self.people.get_by_text(name)).to_have_count(0)
 
     async def write(self, text: str) -> None:
