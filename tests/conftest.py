@@ -7,7 +7,7 @@ import pytest
 
 from local import limits
 from local.system import System
-from tests.doors import edge_before
+from tests.doors import edge_before, skip_without_the_wire
 
 # What begins every header and payload of a token; how one is sent; the password of everybody in the tests.
 _SECRET = re.compile(
@@ -50,6 +50,7 @@ def door() -> str:
 @pytest.fixture
 def address(door: str, system: System, plain_address: str) -> str:
     """The edge that a test's people use."""
-    if door == "wire" and door not in system.processes["haproxy"].note:
-        pytest.skip("HAProxy is older than 3.1: it knows no wire")
+    if door == "wire":
+        skip_without_the_wire(system)
+        assert door in system.processes["haproxy"].note
     return plain_address if door == "plain" else system.address
