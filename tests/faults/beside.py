@@ -7,7 +7,7 @@ import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -28,6 +28,7 @@ from tests.faults.bare import Door, Reader
 _PROJECT = Path(__file__).parents[2]
 _FAR = 4_000_000_000  # an expiry that no test lives to see
 _AT_ONCE = 50
+_COME_AT_ONCE = 100
 _READY_WITHIN = 60  # seconds, where other things run beside
 _BINDS = {"stream": "STREAM_BIND", "store": "STOREKEEPER_BIND"}
 
@@ -96,17 +97,14 @@ class Beside:
 
     @asynccontextmanager
     async def reading(self, *readers: Reader) -> AsyncIterator[None]:
-        """All of them, live: each has its snapshot, or came with a cursor and has its hello."""
-        for reader in readers:
-            await reader.__aenter__()
-        try:
-            async with asyncio.TaskGroup() as group:
-                for reader in readers:
-                    group.create_task(reader.until(lambda r: bool(r.at and r.events("hello"))))
+        """All of them, live: each has its snapshot, or came with a cursor and has its hello. They come some at a time."""
+        async with AsyncExitStack() as stack:
+            for first in range(0, len(readers), _COME_AT_ONCE):
+                async with asyncio.TaskGroup() as group:
+                    for reader in readers[first : first + _COME_AT_ONCE]:
+                        await stack.enter_async_context(reader)
+                        group.create_task(reader.until(lambda r: bool(r.at and r.events("hello")), 60))
             yield
-        finally:
-            for reader in readers:
-                await reader.__aexit__()
 
     def node(self, **settings: str) -> AbstractAsyncContextManager[OneMore]:
         """One more stream node, ready, which the edge does not know. Its settings are those of the system, and these."""

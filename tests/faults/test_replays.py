@@ -2,14 +2,31 @@
 
 import itertools
 import random
+from collections.abc import AsyncIterator
+
+import pytest
 
 from tests.doors import DOORS
 from tests.faults.bare import Reader, assert_exactly
-from tests.faults.beside import Beside
+from tests.faults.beside import Beside, OneMore
 from tests.faults.relay import holding
 
 _BIG = 16_384
 _SMALL_RING = {"RING_MAX_BYTES": str(2**20)}
+
+
+@pytest.fixture(scope="module")
+async def steady(beside: Beside) -> AsyncIterator[OneMore]:
+    """A node that stays, for all tests here."""
+    async with beside.node() as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+async def forgetful(beside: Beside) -> AsyncIterator[OneMore]:
+    """One with a small ring."""
+    async with beside.node(**_SMALL_RING) as node:
+        yield node
 
 
 async def been_here(beside: Beside, edge: str, uid: int) -> str:
@@ -22,15 +39,16 @@ async def been_here(beside: Beside, edge: str, uid: int) -> str:
 
 
 @DOORS
-async def test_g3_a_node_killed_in_the_middle_of_a_replay_loses_and_repeats_nothing(beside: Beside, door: str) -> None:
+async def test_g3_a_node_killed_in_the_middle_of_a_replay_loses_and_repeats_nothing(
+    beside: Beside, steady: OneMore, door: str
+) -> None:
     uid, author = beside.uid(), beside.uid()
     await beside.follow(uid, [author])
     async with (
         beside.node() as dying,
-        beside.node() as other,
         holding(dying, door, 50 * _BIG) as (through, relay),
         beside.edge(door, through) as first,
-        beside.edge(door, other) as second,
+        beside.edge(door, steady) as second,
     ):
         at = await been_here(beside, second, uid)
         posted = await beside.post(author, 300, _BIG)
@@ -52,15 +70,14 @@ async def test_g3_a_node_killed_in_the_middle_of_a_replay_loses_and_repeats_noth
 
 @DOORS
 async def test_g3_an_author_unfollowed_while_the_stream_replays_is_heard_no_more_and_the_others_wholly(
-    beside: Beside, door: str
+    beside: Beside, steady: OneMore, door: str
 ) -> None:
     uid, leaving, staying = (beside.uid() for _ in range(3))
     await beside.follow(uid, [leaving, staying])
     async with (
-        beside.node() as node,
-        holding(node, door, 50 * _BIG) as (through, relay),
+        holding(steady, door, 50 * _BIG) as (through, relay),
         beside.edge(door, through) as held,
-        beside.edge(door, node) as free,
+        beside.edge(door, steady) as free,
     ):
         at = await been_here(beside, free, uid)
         gone: list[str] = []
@@ -90,7 +107,7 @@ async def test_g3_a_replay_from_the_archive_cut_again_and_again_is_exact(beside:
     uid, others = beside.uid(), beside.uid()
     authors = [beside.uid() for _ in range(4)]
     await beside.follow(uid, authors)
-    async with beside.node(**_SMALL_RING) as node, beside.edge(door, node) as edge:
+    async with beside.edge(door, forgetful) as edge:
         at = await been_here(beside, edge, uid)
         posted = {author: await beside.post(author, 150) for author in authors}
         await beside.post(others, 100, _BIG)  # drives the rest out of the ring
@@ -110,11 +127,11 @@ async def test_g3_a_replay_from_the_archive_cut_again_and_again_is_exact(beside:
 
 @DOORS
 async def test_g3_what_neither_ring_nor_archive_has_is_told_by_a_gap_and_served_when_the_archive_has_it(
-    beside: Beside, door: str
+    beside: Beside, forgetful: OneMore, door: str
 ) -> None:
     uid, author, others = (beside.uid() for _ in range(3))
     await beside.follow(uid, [author])
-    async with beside.node(**_SMALL_RING) as node, beside.edge(door, node) as edge:
+    async with beside.edge(door, forgetful) as edge:
         at = await been_here(beside, edge, uid)
         await beside.system.stop("storekeeper-1")
         try:

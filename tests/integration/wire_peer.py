@@ -23,11 +23,14 @@ def block(headers: Iterable[tuple[str, str]]) -> bytes:
 
 @dataclass
 class Peer:
-    """`closed` is set when the node has ended the connection."""
+    """`closed` is set when the node has ended the connection. `order` has every DATA frame; the bytes of streams in `drop` are not kept."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     received: dict[int, bytes] = field(default_factory=dict)
+    sizes: dict[int, int] = field(default_factory=dict)
+    order: list[tuple[int, int]] = field(default_factory=list)
+    drop: set[int] = field(default_factory=set)
     resets: dict[int, int] = field(default_factory=dict)
     went_away: list[Code] = field(default_factory=list)
     pongs: int = 0
@@ -63,7 +66,10 @@ class Peer:
                 )
                 match head[3]:
                     case Kind.DATA:
-                        self.received[sid] = self.received.get(sid, b"") + payload
+                        self.order.append((sid, len(payload)))
+                        self.sizes[sid] = self.sizes.get(sid, 0) + len(payload)
+                        if sid not in self.drop:
+                            self.received[sid] = self.received.get(sid, b"") + payload
                     case Kind.RST_STREAM:
                         self.resets[sid] = int.from_bytes(payload, "big")
                     case Kind.GOAWAY:
