@@ -56,7 +56,7 @@ class Touching(dict[int, Any]):
         super().__delitem__(key)
 
     def _all(self) -> None:
-        self.touched.update(self)
+        self.touched.update(self.keys())
 
     def __iter__(self) -> Any:
         self._all()
@@ -124,7 +124,7 @@ async def test_connecting_and_leaving_touch_those_whom_the_user_follows_and_nobo
     node: Running, link: Link
 ) -> None:
     for n in range(_STREAMS):
-        live(node, link, 2 * n + 1, {author: 1 for author in range(n, n + 50)})
+        live(node, link, 2 * n + 1, dict.fromkeys(range(n, n + 50), 1))
     authors = link.sse._by_author = Touching(link.sse._by_author)
     rooms = link.core.windows.room = Touching(link.core.windows.room)
     number = 2 * _STREAMS + 1

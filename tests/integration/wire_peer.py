@@ -23,7 +23,7 @@ def block(headers: Iterable[tuple[str, str]]) -> bytes:
 
 @dataclass
 class Peer:
-    """`closed` is set when the node has ended the connection. `order` has every DATA frame; the bytes of streams in `drop` are not kept."""
+    """`closed`: the node has ended the connection. `order` has every DATA frame; what comes on streams in `drop` is not kept."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter

@@ -1,13 +1,7 @@
 """Bad input on the wire: the connection or the stream is ended with the right code, and nothing grows."""
 
 import sys
-from random import Random
 
-import h2.config
-import h2.connection
-import h2.errors
-import h2.events
-import h2.exceptions
 import hpack
 import pytest
 from hypothesis import given, settings
@@ -18,7 +12,7 @@ from stream.wire.codes import PREFACE, Code
 from stream.wire.core import Core
 from stream.wire.happened import Asked, Gone, Said
 from tests.unit.test_wire_core import LINES, greeted, request
-from tests.unit.wire_faults import connection_faults, settings_of, stream_faults, update
+from tests.unit.wire_faults import connection_faults, stream_faults, update
 
 BLOCK = hpack.Encoder().encode(LINES)
 
@@ -140,76 +134,6 @@ def test_bounds_are_for_a_time_and_a_long_life_reaches_none() -> None:
         core.take_out()
 
     assert core.fault is None
-
-
-def _server() -> h2.connection.H2Connection:
-    server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, validate_inbound_headers=False))
-    server.initiate_connection()
-    return server
-
-
-# What h2 does otherwise, and why we don't follow it:
-#   frames late for a stream that is over are a fault of the connection to h2, and nothing to us (RFC 9113, 5.1 allows both);
-#   to h2 a faulty stream window is a fault of the connection (6.9.1 asks for the stream's);
-#   a block that is no HPACK is PROTOCOL_ERROR to h2 (4.3 asks for COMPRESSION_ERROR), and of two faults in one frame it may
-#   name the size, or we.
-_STREAM_LEVEL = {h2.exceptions.StreamClosedError, h2.exceptions.NoSuchStreamError}
-
-
-@settings(max_examples=400, deadline=None)
-@given(st.integers(0, 2**32))
-def test_random_frames_are_judged_as_h2_judges_them(seed: int) -> None:
-    """Frames of all kinds, right and wrong; after each, h2 as a server and the core agree whether the connection is at an end."""
-    random = Random(seed)
-    core, oracle = greeted(), _server()
-    oracle.receive_data(PREFACE + frames.settings({}))
-    opened = 1
-    for _ in range(12):
-        data, opened = _any_frame(random, opened)
-        core.receive(data)
-        try:
-            oracle.receive_data(data)
-        except h2.exceptions.ProtocolError as error:
-            if type(error) in _STREAM_LEVEL:
-                return
-            assert core.fault is not None, f"h2 refuses what the core takes: {error!r} after {data[:40].hex()}"
-            if (
-                Code.FRAME_SIZE_ERROR not in (core.fault.code, error.error_code)
-                and core.fault.code != Code.COMPRESSION_ERROR
-            ):
-                assert int(core.fault.code) == int(error.error_code), f"{core.fault!r} is to h2 {error!r}"
-            return
-        assert core.fault is None, f"the core refuses what h2 takes: {core.fault!r} after {data[:40].hex()}"
-
-
-def _any_frame(random: Random, opened: int) -> tuple[bytes, int]:
-    """A frame, mostly right, for stream 0, an open one or one never opened; and the next id for a request."""
-    open_sid = random.choice([1, max(1, opened - 2)])
-    match random.randrange(11):
-        case 0 | 1 | 2:
-            return request(opened, end=False), opened + 2
-        case 3:
-            return frames.data(open_sid if opened > 1 else 0, random.randbytes(random.randrange(20))), opened
-        case 4:
-            return update(random.choice([0, open_sid]) if opened > 1 else 0, random.choice([1, 100, 2**30])), opened
-        case 5:
-            return frames.frame(
-                6, random.choice([0, 1]), random.choice([0, 0, 0, 1]), bytes(random.choice([8, 8, 8, 7]))
-            ), opened
-        case 6:
-            name = random.choice([1, 2, 3, 4, 5, 6, 99])
-            value = random.choice([0, 1, 4096, 16384, 65535, 2**31 - 1, 2**31])
-            return settings_of((name, value)), opened
-        case 7:
-            return frames.frame(9, 4, open_sid, b""), opened
-        case 8:
-            return frames.frame(
-                random.choice([5, 8, 3, 4]), 0, random.choice([0, open_sid]), bytes(random.randrange(4))
-            ), opened
-        case 9:
-            return frames.frame(random.choice([100, 200]), random.randrange(256), open_sid, random.randbytes(5)), opened
-        case _:
-            return frames.headers(opened, random.choice([BLOCK, b"\xff\xff", b"\xbf"]), False), opened + 2
 
 
 @settings(max_examples=300, deadline=None)
