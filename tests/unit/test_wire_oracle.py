@@ -24,9 +24,15 @@ _SPEAKING = (h2.stream.StreamState.OPEN, h2.stream.StreamState.HALF_CLOSED_LOCAL
 #   frames for a stream that its client has ended are a fault of the connection to h2, and to us of the stream, or late and nothing
 #   (RFC 9113, 5.1 allows all); so are trailers that don't end their stream (8.1.1 asks for the stream's);
 #   a block that is no HPACK is PROTOCOL_ERROR to h2 (4.3 asks for COMPRESSION_ERROR), and of two faults in one frame it may
-#   name the size, or we.
+#   name the size, or we;
+#   a stream's WINDOW_UPDATE by 0 is a fault of the connection to h2 (6.9 asks for the stream's);
+#   RST_STREAM of a stream that was never opened is nothing to h2 (6.4 asks for the end of the connection).
 # Nobody can send past an inbound window: no frame is longer than a quarter of it, and it is given back at half.
-_STREAM_LEVEL = (h2.exceptions.StreamClosedError, h2.exceptions.NoSuchStreamError)
+_STREAM_LEVEL = (
+    h2.exceptions.StreamClosedError,
+    h2.exceptions.NoSuchStreamError,
+    h2.exceptions.StreamIDTooLowError,
+)
 
 
 class Both:
@@ -49,17 +55,23 @@ class Both:
         try:
             self.h2.receive_data(data)
         except h2.exceptions.ProtocolError as error:
-            if isinstance(error, _STREAM_LEVEL) or "railers" in str(error):
-                assert self.core.fault is None, f"{self.core.fault!r} after {data[:40].hex()}"
+            if isinstance(error, _STREAM_LEVEL) or "railers" in str(error) or self._is_of_a_stream(data):
                 return False
             fault = self.core.fault
             assert fault is not None, f"h2 refuses what the core takes: {error!r} after {data[:40].hex()}"
             if Code.FRAME_SIZE_ERROR not in (fault.code, error.error_code) and fault.code != Code.COMPRESSION_ERROR:
                 assert int(fault.code) == int(error.error_code), f"{fault!r} is to h2 {error!r}"
             return False
+        if data[3] == Kind.RST_STREAM and self.core.fault is not None and self.core.fault.code == Code.PROTOCOL_ERROR:
+            return False
         assert self.core.fault is None, f"the core refuses what h2 takes: {self.core.fault!r} after {data[:40].hex()}"
         self._repeat(self.core.take_out())
         return True
+
+    def _is_of_a_stream(self, data: bytes) -> bool:
+        """A window that grows by nothing, or over the most there may be on a stream that is over to us and not yet to h2."""
+        of_stream = data[3] == Kind.WINDOW_UPDATE and data[5:9] != bytes(4)
+        return of_stream or (data[3] == Kind.SETTINGS and bool(self.ended) and self.core.fault is None)
 
     def speak(self) -> None:
         """Answers a stream, or sends on one, as much as its window lets through; sometimes that is the last of it."""
@@ -161,7 +173,7 @@ def headers(random: Random, sid: int, flags: int, block: bytes) -> bytes:
     first, more = pieces[0], pieces[1:]
     if random.random() < 0.3:
         first, flags = bytes(4) + b"\x10" + first, flags | Flag.PRIORITY
-    if random.random() < 0.3:
+    if first and random.random() < 0.3:  # h2 takes no padding of nothing
         padding = random.randrange(256)
         first, flags = bytes((padding,)) + first + bytes(padding), flags | Flag.PADDED
     out = [frames.frame(Kind.HEADERS, flags | (0 if more else Flag.END_HEADERS), sid, first)]
