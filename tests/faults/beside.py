@@ -30,7 +30,7 @@ _FAR = 4_000_000_000  # an expiry that no test lives to see
 _AT_ONCE = 50
 _COME_AT_ONCE = 100
 _READY_WITHIN = 60  # seconds, where other things run beside
-_BINDS = {"stream": "STREAM_BIND", "store": "STOREKEEPER_BIND"}
+_BINDS = {"stream": "STREAM_BIND", "tests.faults.hasty": "STREAM_BIND", "store": "STOREKEEPER_BIND"}
 
 
 @dataclass
@@ -106,9 +106,9 @@ class Beside:
                         group.create_task(reader.until(lambda r: bool(r.at and r.events("hello")), 60))
             yield
 
-    def node(self, **settings: str) -> AbstractAsyncContextManager[OneMore]:
+    def node(self, package: str = "stream", **settings: str) -> AbstractAsyncContextManager[OneMore]:
         """One more stream node, ready, which the edge does not know. Its settings are those of the system, and these."""
-        return one_more(self.system, "stream", {"NODE_NAME": "extra", **settings})
+        return one_more(self.system, package, {"NODE_NAME": "extra", **settings})
 
 
 @asynccontextmanager
