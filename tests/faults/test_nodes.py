@@ -39,12 +39,12 @@ async def test_g3_a_client_cut_again_and_again_in_the_middle_of_its_replay_gets_
     follower = await world.follower(authors)
     async with world.staying(follower):
         pass
-    await asyncio.gather(*(author.burst(60) for author in authors))
+    await asyncio.gather(*(author.burst(30) for author in authors))
 
     reader: Follower = follower
     for turn in range(200):
         reader = await world.straight(f"stream-{turn % 2 + 1}", reader, door)
-        most = random.randrange(1, 25)
+        most = random.randrange(1, 12)
         async for _ in reader.read(world.client):
             most -= 1
             if most == 0 or not reader.lacks():

@@ -11,8 +11,8 @@ from tests.faults.beside import Beside, OneMore
 from tests.faults.transports import open_sse, open_websocket
 
 _READERS = {"wire": 1000, "plain": 200}
-_BIG = 16_384
-_BIG_POSTS = 1_500
+_BIG = 4096
+_BIG_POSTS = 6_000
 _RING = 4 * 2**20
 _PATIENCE = 10
 
@@ -55,7 +55,7 @@ async def test_g4_readers_that_stop_delay_nobody_cost_no_memory_are_ended_and_mi
             return Reader(lambda: asked, slow=slow, open=open)  # type: ignore[arg-type]
 
         async def shout() -> list[str]:
-            """Notes the node's memory half way, when its ring and buffers are full."""
+            """Notes the node's memory half way, when its ring is full and has begun to drop."""
             first = await beside.post(loud, _BIG_POSTS // 2, _BIG)
             await both[0].until(lambda r: first[-1] in r.posts())
             half_way.append(node.resident)
