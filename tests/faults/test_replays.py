@@ -103,7 +103,9 @@ async def test_g3_an_author_unfollowed_while_the_stream_replays_is_heard_no_more
 
 
 @DOORS
-async def test_g3_a_replay_from_the_archive_cut_again_and_again_is_exact(beside: Beside, door: str) -> None:
+async def test_g3_a_replay_from_the_archive_cut_again_and_again_is_exact(
+    beside: Beside, forgetful: OneMore, door: str
+) -> None:
     uid, others = beside.uid(), beside.uid()
     authors = [beside.uid() for _ in range(4)]
     await beside.follow(uid, authors)
