@@ -8,6 +8,7 @@ import pytest
 
 from store.events import EventType
 from stream.app import drained, end_stuck_streams
+from stream.ring import Ring
 from stream.wire.outlet import Outlet
 from tests.e2e.people import Got
 from tests.integration.wire_support import connected, lines, running, true
@@ -148,6 +149,25 @@ async def test_a_reader_who_takes_nothing_is_reset_after_a_while_and_the_others_
         node.publish((1, "on"))
         await socket.until(lambda: texts(socket.events(other, "post"))[-1] == "on")
         ending.cancel()
+
+
+@pytest.mark.parametrize("way", ["SSE", "WebSocket"])
+async def test_a_reader_whom_the_ring_has_left_behind_is_told_so_when_it_reads_again(way: str) -> None:
+    wish = [(":method", "CONNECT"), (":protocol", "websocket"), *lines(7, path="/v1/ws")[1:]]
+    async with running(slow_after=60) as node, connected(node.port, window=2000) as socket:
+        node.node.ring = node.hub._ring = Ring(node.ring.epoch, [0, 0, 0], seconds=600, max_bytes=20_000)
+        sid = socket.ask(lines(7)) if way == "SSE" else socket.ask(wish, end=False)
+        await socket.until(lambda: b"snapshot" in socket.client.received[sid])
+        socket.client.stalled.add(sid)
+        for n in range(30):
+            node.publish((1, f"{n} " + "x" * 1000))
+            await asyncio.sleep(0)
+        socket.open_window(sid)
+        await socket.until(lambda: sid in socket.client.ended)
+
+        last = socket.client.received[sid]
+        assert b'"reason":"slow"' in last[-200:] and b'"29 x' not in last
+        assert len(node.hub) == 0
 
 
 async def test_a_heartbeat_comes_with_the_cursor_of_what_was_delivered() -> None:
