@@ -14,7 +14,7 @@ from tests.faults.transports import open_sse, open_websocket
 
 _READERS = {"wire": 1000, "plain": 200}
 _BIG = 16_384
-_BIG_POSTS = 1_500
+_BIG_POSTS = 800
 _RING = 4 * 2**20
 _PATIENCE = 10
 
@@ -80,10 +80,10 @@ async def test_g4_readers_that_stop_delay_nobody_cost_no_memory_are_ended_and_mi
             came = [reader.connections for reader in others]
             ending = asyncio.create_task(first_end(beside, node))
             loudly = asyncio.create_task(shout())
-            while not loudly.done() or len(said) < 20:
+            while not loudly.done() or len(said) < 15:
                 (event_id,) = await beside.post(quiet)
                 said[event_id] = time.monotonic()
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.4)
             wanted = len(said) + _BIG_POSTS
             for reader in others:
                 await reader.until(lambda r: set(said) <= set(r.posts()))
@@ -107,8 +107,7 @@ async def test_g4_readers_that_stop_delay_nobody_cost_no_memory_are_ended_and_mi
     meanwhile = [at for when, at in heard if when < ended_at - _PATIENCE / 2]
     assert len(meanwhile) > 5 * len(others) and max(meanwhile) < ended_at, "the others waited for those who stalled"
     assert p99 < _PATIENCE / 2
-    # The ring keeps up to 1,024 entries that it has dropped until it cuts them off, in the forms of both transports.
-    assert grown < 12 * _RING, f"{grown} bytes for {_BIG_POSTS * _BIG} that two readers did not take"
+    assert grown < 3 * _RING, f"{grown} bytes for {_BIG_POSTS * _BIG} that two readers did not take"
     assert all(posts < wanted / 2 for posts in had) and [reader.connections for reader in stuck] == [2, 2]
     assert [reader.connections for reader in others] == came
     for reader in others:
