@@ -104,6 +104,6 @@ async function ask<T>(method: string, path: string, body?: object, more = {}): P
   const said: unknown = answer.status === 204 ? undefined : await answer.json().catch(() => undefined);
   if (answer.ok) return said as T;
   const { error = "failed", message, field } = (said ?? {}) as { error?: string; message?: string; field?: string };
-  const told = words.refusals[error === "invalid" ? `invalid ${field}` : error];
+  const told = words.refusals[`${error} ${field}`] ?? words.refusals[error];
   throw new Refusal(answer.status, error, told ?? message ?? `HTTP ${answer.status}`, field);
 }

@@ -51,6 +51,12 @@ export class Feed {
     return this.#intake.cursor;
   }
 
+  /** Tries at once where it waits to come back, in whichever tab that is. */
+  wake(): void {
+    this.#connection?.wake();
+    this.#tabs.say({ say: "wake" });
+  }
+
   /** This tab needs it no more. Another tab takes over if this one held the stream. */
   close(): void {
     this.#end("closed");

@@ -299,3 +299,15 @@ describe("over a reload", () => {
     expect(feed.cursor).toBe("c1");
   });
 });
+
+test("a page may have it try at once where it waits, and leaves a stream alone that is live", async () => {
+  const { feed, states } = await openLive();
+  feed.wake();
+  expect(opened()).toBe(1);
+  source().say("bye", { reason: "draining", retry: 9_000 });
+  expect(states.at(-1)?.phase).toBe("waiting");
+
+  feed.wake();
+
+  expect(opened()).toBe(2);
+});
