@@ -20,7 +20,7 @@ HEADERS = {
     # Scripts, styles and pictures of our own and nothing else, nothing inline, in nobody's frame. Only Svelte's
     # templates may become HTML.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
-    " base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script';"
+    " manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script';"
     " trusted-types svelte-trusted-html",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",

@@ -1,4 +1,4 @@
-"""HAProxy: what HAPROXY names, else 3.1 or later from PATH, else Debian sid's in a directory of its own, else the host's older one."""
+"""HAProxy: what HAPROXY names, else 3.1 or later from PATH, else Debian sid's in a place of its own, else the host's older one."""
 
 import os
 import shutil

@@ -103,11 +103,11 @@ class Visitor:
 
     async def follow(self, name: str) -> None:
         await self.page.get_by_label("Search by name").fill(name)
-        await self.page.get_by_role("button", name=f"Follow {name}", exact=True).click()
+        await self.everybody.get_by_role("button", name=f"Follow {name}", exact=True).click()
         await expect(self.people.get_by_text(name)).to_be_visible()
 
     async def unfollow(self, name: str) -> None:
-        await self.page.get_by_role("button", name=f"Unfollow {name}", exact=True).first.click()
+        await self.page.get_by_role("button", name=f"Unfollow {name}").first.click()
         await expect(self.people.get_by_text(name)).to_have_count(0)
 
     async def write(self, text: str) -> None:
@@ -120,6 +120,11 @@ class Visitor:
         """Returns when the API has it."""
         await self.write(text)
         await expect(self.page.locator(".draft")).to_have_count(0)
+
+    async def delete(self, text: str) -> None:
+        """Takes back the post, at the second press."""
+        await self.feed.filter(has_text=text).get_by_role("button", name="Delete").click()
+        await self.feed.filter(has_text=text).get_by_role("button", name="Delete for good?").click()
 
     async def sees_live(self, *, other_tab: bool = False) -> None:
         await expect(self.connection).to_have_text("Live · via another tab" if other_tab else "Live")
@@ -144,6 +149,11 @@ class Visitor:
     def people(self) -> Locator:
         """Whom this person follows."""
         return self.page.get_by_role("list", name="You follow")
+
+    @property
+    def everybody(self) -> Locator:
+        """Whom the search has found."""
+        return self.page.get_by_role("list", name="Everybody")
 
     @property
     def feed(self) -> Locator:
