@@ -23,7 +23,7 @@ COPY api api
 COPY store store
 COPY stream stream
 # The one-shot that makes the secrets at the first start.
-COPY local/__init__.py local/keys.py local/
+COPY local/__init__.py local/certificate.py local/keys.py local/setting.py local/
 COPY compose/__init__.py compose/deal_secrets.py compose/
 COPY compose/proxysql compose/proxysql
 COPY --from=page /page/dist frontend/dist

@@ -42,7 +42,7 @@ unit: .venv/.ready    ## the tests that need no server: seconds
 	@.venv/bin/pytest -q tests/unit
 
 test: check           ## all checks and all tests, on servers of their own; leaves nothing running
-	@cd frontend && npm test --silent
+	@cd frontend && npm test --silent && cat dist/sizes.txt
 	@.venv/bin/pytest -q
 
 faults: .venv/.ready  ## every server away for 30 s, killed and hanging, and how long the recovery took; ten minutes

@@ -89,12 +89,14 @@ class Leaving(Body):
 async def leave() -> Response:
     """Delete your account with everything in it, at once and for ever. Your name is free for others then."""
     body, here, uid = await read_body(Leaving), parts(), who().uid
-    await here.tries.begin(f"{uid} who leaves")
+    name = f"{uid} who leaves"
+    await here.tries.begin(name)
     if uid == JANITOR:
         raise ApiError(403, "janitor", "the janitor stays")
     hashed = await here.database.read_primary(select_password, uid)
     if not await here.passwords.verify(hashed, body.password):
         raise ApiError(403, "wrong-password", "the password is wrong", field="password")
+    await here.tries.succeeded(name)
     until = int(time.time()) + here.settings.token_life
     async with here.actions.by(uid) as action:
         await action.tell(EventType.ACCOUNT_DELETED, {})

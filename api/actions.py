@@ -10,7 +10,6 @@ from typing import Any
 from api.database import Database, commit
 from api.errors import ApiError
 from api.outbox import Outbox
-from api.rows import execute, fetch_with
 from store.events import Event, EventType, Person, encode, new_event
 
 _COMMIT_SECONDS = 3.0
@@ -23,13 +22,15 @@ class Action:
     conn: Any
     actor: Person
     now: datetime
+    last: str | None = None  # id of the newest event of who acts
     told: list[int] = field(default_factory=list)
     afterwards: list[Callable[[], Awaitable[None]]] = field(default_factory=list)  # run once it is committed
 
     async def tell(self, type: EventType, object: Mapping[str, object], *, sid: str | None = None) -> Event:
         """Writes the event into the outbox; it exists exactly if the transaction commits."""
-        event = new_event(type, self.actor, object, now=self.now)
+        event = new_event(type, self.actor, object, now=self.now, after=self.last)
         self.told.append(await insert_outbox(self.conn, event, sid, self.now))
+        self.last = event.id
         return event
 
 
@@ -45,13 +46,13 @@ class Actions:
         """An action of this user. It commits at the end of the block, unless an error leaves it.
 
         The user's row is locked first, so that the actions of one user follow each other on however many processes: the ids of
-        their outbox rows are in the order of their commits, and `now` is read after the one before has committed.
+        their outbox rows and events are in the order of their commits, and `now` is read after the one before has committed.
         """
         async with self._database.transaction(begin=False) as conn:
-            actor = await begin_by(conn, uid)
+            actor, last = await begin_by(conn, uid)
             if actor is None:
                 raise ApiError(401, "token-invalid", "the token's user is no more")
-            action = Action(conn, actor, _now())
+            action = Action(conn, actor, _now(), last)
             yield action
             await self._end(action)
 
@@ -93,22 +94,37 @@ def _now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
-async def begin_by(conn: Any, uid: int) -> Person | None:
-    """Begins a transaction in which the user is locked."""
-    rows = await fetch_with(conn, "BEGIN", "SELECT id, username FROM users WHERE id = %s FOR UPDATE", uid)
-    return Person(*rows[0]) if rows else None
+async def begin_by(conn: Any, uid: int) -> tuple[Person | None, str | None]:
+    """Begins a transaction in which the user is locked; who that is, and the id of their newest event."""
+    # In one round trip. Each statement sees what was committed when it begins: the last one, all of who held the lock before.
+    sql = "BEGIN; SELECT id, username FROM users WHERE id = %s FOR UPDATE; SELECT event_id FROM last_events WHERE author = %s"
+    async with conn.cursor() as cursor:
+        await cursor.execute(sql, (uid, uid))
+        await cursor.nextset()
+        person = await cursor.fetchone()
+        await cursor.nextset()
+        last = await cursor.fetchone()
+    return Person(*person) if person else None, last[0] if last else None
 
 
 async def insert_outbox(conn: Any, event: Event, sid: str | None, now: datetime) -> int:
-    """The id of the new row."""
-    _, row_id = await execute(
-        conn,
-        "INSERT INTO outbox (actor, event_id, type, sid, body, created_at) VALUES (%s, %s, %s, %s, %s, %s)",
-        event.actor.id,
-        event.id,
-        event.type,
-        sid,
-        encode(event).decode(),  # MySQL keeps exactly these bytes: the connection is UTF-8 and the column binary
-        now,
-    )
-    return row_id
+    """The id of the new row. Notes that this is the newest event of its author."""
+    async with conn.cursor() as cursor:
+        await cursor.execute(
+            "INSERT INTO last_events VALUES (%s, %s) ON DUPLICATE KEY UPDATE event_id = VALUES(event_id);"
+            " INSERT INTO outbox (actor, event_id, type, sid, body, created_at) VALUES (%s, %s, %s, %s, %s, %s)",
+            (
+                event.actor.id,
+                event.id,
+                event.actor.id,
+                event.id,
+                event.type,
+                sid,
+                encode(
+                    event
+                ).decode(),  # MySQL keeps exactly these bytes: the connection is UTF-8 and the column binary
+                now,
+            ),
+        )
+        await cursor.nextset()
+        return int(cursor.lastrowid)

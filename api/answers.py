@@ -28,6 +28,13 @@ class User(BaseModel):
     created_at: str
 
 
+class Profile(User):
+    """A person, and how many they follow and are followed by: 10001 means more than 10000, which nobody counts."""
+
+    followers: int
+    following: int
+
+
 class Friend(BaseModel):
     """Somebody whom you follow."""
 
@@ -51,6 +58,22 @@ class Post(BaseModel):
     text: str
     at: str
     event_id: str
+
+
+class Written(BaseModel):
+    """A post as everybody may read it."""
+
+    object: Literal["post"] = "post"
+    id: int
+    text: str
+    at: str
+
+
+class Posts(BaseModel):
+    """Newest first. `next` goes into `before` for older ones, null on the last page."""
+
+    items: list[Written]
+    next: str | None
 
 
 class FeedEvent(BaseModel):

@@ -47,8 +47,8 @@ class Database:
         await self.primary.__aexit__(kind, error, at)
 
     @asynccontextmanager
-    async def transaction(self, seconds: float = _WRITE_SECONDS, *, begin: bool = True) -> AsyncIterator[Any]:
-        """A connection to the primary with a transaction open. Who leaves it without a commit has changed nothing.
+    async def transaction(self, seconds: float | None = _WRITE_SECONDS, *, begin: bool = True) -> AsyncIterator[Any]:
+        """A connection to the primary, as of its pool, with a transaction open. Who leaves it without a commit has changed nothing.
 
         Without `begin` the first statement must be one that begins it: that saves a round trip.
         """
@@ -59,7 +59,8 @@ class Database:
                 yield conn
             finally:
                 if not conn.closed and conn.get_transaction_status():
-                    await conn.rollback()
+                    async with self.primary.answering(_WRITE_SECONDS):
+                        await conn.rollback()
 
     async def wrote(self, uid: int, gtid: str) -> None:
         """Notes where the user's last commit is in the log, for their next reads."""

@@ -14,6 +14,7 @@ _ROWS = (
     "DELETE FROM friends WHERE follower = %s LIMIT %s",
     "DELETE FROM friends WHERE followee = %s LIMIT %s",
     "DELETE FROM post_keys WHERE user_id = %s LIMIT %s",
+    "DELETE FROM last_events WHERE author = %s LIMIT %s",
     "DELETE FROM refresh_tokens WHERE session_id IN (SELECT id FROM sessions WHERE user_id = %s) LIMIT %s",
 )
 _SESSIONS = "DELETE FROM sessions WHERE user_id = %s LIMIT %s"  # when no token names them any more

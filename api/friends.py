@@ -38,7 +38,7 @@ async def following() -> Response:
 @document_response(answers.Friend, 200)
 @document_response(answers.Friend, 201)
 async def follow(user_id: int) -> Response:
-    """Follow somebody: 201 if that is new, 200 if it was already so."""
+    """Follow somebody: 201 if that is new, 200 if it was already so; 409 if you follow as many as one may."""
     if user_id == who().uid:
         raise ApiError(400, "self-follow", "nobody can follow themselves")
     async with parts().actions.by(who().uid) as action:
@@ -46,6 +46,9 @@ async def follow(user_id: int) -> Response:
         if person is None:
             raise not_found("user")
         changed = await _turn(action, person, EventType.FOLLOW)
+        if changed and await count_followed(action.conn, action.actor.id) > (most := parts().settings.limit_followees):
+            message = f"you follow {most} people, which is the most: stop following somebody first"
+            raise ApiError(409, "too-many-followees", message)
     return answers.reply(answers.Friend(id=person.id, username=person.username), 201 if changed else 200)
 
 
@@ -83,6 +86,12 @@ async def select_friend(conn: Any, follower: int, followee: int) -> tuple[int, b
         conn, "SELECT seq, is_on FROM friends WHERE follower = %s AND followee = %s", follower, followee
     )
     return (row[0], bool(row[1])) if row else (0, False)
+
+
+async def count_followed(conn: Any, follower: int) -> int:
+    """How many the follower, who is locked already, follows now."""
+    row = await fetch_one(conn, "SELECT COUNT(*) FROM friends WHERE follower = %s AND is_on", follower)
+    return row[0] if row else 0
 
 
 async def update_friend(conn: Any, follower: int, followee: int, seq: int, on: bool) -> None:

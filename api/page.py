@@ -16,11 +16,11 @@ blueprint = Blueprint("page", __name__)
 
 _HASHED = re.compile(r"assets/.+-[A-Za-z0-9_-]{8}\.\w+(\.map)?")
 _ENCODINGS = {"br": ".br", "gzip": ".gz"}  # the build has made them; the first one that the browser takes
-_HEADERS = {
+HEADERS = {
     # Scripts, styles and pictures of our own and nothing else, nothing inline, in nobody's frame. Only Svelte's
     # templates may become HTML.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
-    " base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script';"
+    " manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script';"
     " trusted-types svelte-trusted-html",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -77,7 +77,7 @@ async def _file(directory: Path, path: str) -> Response:
     response.headers["Vary"] = "Accept-Encoding"
     response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if _HASHED.fullmatch(path) else "no-cache"
     response.headers.pop("Expires", None)
-    response.headers.update(_HEADERS)
+    response.headers.update(HEADERS)
     return response
 
 

@@ -19,10 +19,12 @@ _ACQUIRE_SECONDS = 1.0
 _RECYCLE_SECONDS = 1800
 _REST_SECONDS = 5.0  # a server that did not answer is not asked for so long, unless a probe finds it well before
 
-# Server and client errors that say "not now": shutting down, too many connections, read only, killed, time-outs, deadlocks.
-_NOT_NOW = {
-    1040, 1041, 1042, 1043, 1044, 1045, 1047, 1049, 1053, 1080, 1129, 1152, 1158, 1159, 1160, 1161, 1205, 1213, 1290,
-    1317, 1792, 1836, 1927, 1969, 2002, 2003, 2006, 2013, 2014, 2027, 2055, 3024, 3032, 3572, 4031,
+# Server and client errors that say "not now": shutting down, too many connections, read only, killed, time-outs, deadlocks,
+# and no disk, memory or threads left.
+NOT_NOW = {
+    1021, 1026, 1030, 1037, 1038, 1040, 1041, 1042, 1043, 1044, 1045, 1047, 1049, 1053, 1080, 1114, 1129, 1135, 1152,
+    1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 1290, 1317, 1792, 1836, 1927, 1969, 2002, 2003, 2006, 2013, 2014,
+    2027, 2055, 3024, 3032, 3572, 4031,
 }  # fmt: skip
 FAILURES = (OperationalError, InterfaceError, InternalError, OSError, TimeoutError)
 
@@ -74,23 +76,31 @@ class Pool:
         await self._pool.wait_closed()
 
     @asynccontextmanager
-    async def connection(self, seconds: float, *, probe: bool = False) -> AsyncIterator[Any]:
+    async def connection(self, seconds: float | None, *, probe: bool = False) -> AsyncIterator[Any]:
         """A connection for at most so long. Raises DatabaseUnavailable when the server does not answer, then or within.
 
         After that everybody is refused at once, for a while or until a probe, which is never refused, has gone well.
+        Who waits for somebody else meanwhile gives None, and asks the server in blocks of `answering`.
         """
         if not (self.up or probe):
             raise DatabaseUnavailable(f"{self.name} did not answer a moment ago")
         conn = await self._acquire()
         try:
-            async with asyncio.timeout(seconds):
+            async with self.answering(seconds):
                 yield conn
-        except FAILURES as error:
-            raise self._judged(error) from error
         finally:
             self._pool.release(conn)
         if probe:
             self._down_until = 0.0
+
+    @asynccontextmanager
+    async def answering(self, seconds: float | None) -> AsyncIterator[None]:
+        """What the server must answer within so long. Raises DatabaseUnavailable when it does not."""
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except FAILURES as error:
+            raise self._judged(error) from error
 
     async def _acquire(self) -> Any:
         try:
@@ -108,7 +118,7 @@ class Pool:
 
     def _judged(self, error: Exception) -> Exception:
         """A wrong statement is no outage: that error stays what it is."""
-        if type(error) is OperationalError and error.args[0] not in _NOT_NOW:
+        if type(error) is OperationalError and error.args[0] not in NOT_NOW:
             return error
         if isinstance(error, TimeoutError):
             self._rest()

@@ -18,6 +18,13 @@ class FriendsAfter(BaseModel):
     limit: int = Field(default=100, ge=1, le=200)
 
 
+class PostsBefore(BaseModel):
+    """From where on, back in time."""
+
+    before: int | None = Field(default=None, description="`next` of the page before")
+    limit: int = Field(default=20, ge=1, le=100)
+
+
 class FeedBefore(BaseModel):
     """From where on, back in time."""
 

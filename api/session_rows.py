@@ -17,7 +17,8 @@ class RefreshToken:
     session_id: str
     user_id: int
     expires_at: datetime
-    used: bool
+    used_at: datetime | None
+    succeeded: bool  # and a token that was given out for it has been used too
     session_ended: bool
 
 
@@ -58,19 +59,20 @@ async def select_refresh_token(conn: Any, token: str) -> RefreshToken | None:
     """None if it was never given out, or is long over."""
     row = await fetch_one(
         conn,
-        "SELECT s.id, s.user_id, t.expires_at, t.used_at IS NOT NULL, s.ended_at IS NOT NULL"
+        "SELECT s.id, s.user_id, t.expires_at, t.used_at, s.ended_at IS NOT NULL, EXISTS (SELECT 1 FROM refresh_tokens later"
+        " WHERE later.session_id = t.session_id AND later.used_at > t.used_at)"
         " FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id WHERE t.hash = UNHEX(%s)",
         hash_of(token),
     )
     if row is None:
         return None
-    sid, user_id, expires_at, used, ended = row
-    return RefreshToken(sid, user_id, expires_at, bool(used), bool(ended))
+    sid, user_id, expires_at, used_at, ended, succeeded = row
+    return RefreshToken(sid, user_id, expires_at, used_at, bool(succeeded), bool(ended))
 
 
-async def update_refresh_token_used(conn: Any, token: str, now: datetime) -> None:
-    """It has been used and never opens anything again."""
-    await execute(conn, "UPDATE refresh_tokens SET used_at = %s WHERE hash = UNHEX(%s)", now, hash_of(token))
+async def update_refresh_tokens_used(conn: Any, sid: str, now: datetime) -> None:
+    """The session's unused token is used, and with it any other that was given out for the same one."""
+    await execute(conn, "UPDATE refresh_tokens SET used_at = %s WHERE session_id = %s AND used_at IS NULL", now, sid)
 
 
 async def select_session_ended(conn: Any, sid: str) -> bool:

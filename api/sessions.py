@@ -1,7 +1,7 @@
 """Sessions: sign in, go on with a new token, sign out."""
 
 import time
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import Field
@@ -16,10 +16,11 @@ from api.identity import ensure_same_origin, public, who
 from api.parts import Parts, parts
 from api.rows import fetch_one
 from api.session_rows import (
+    RefreshToken,
     insert_refresh_token,
     insert_session,
     select_refresh_token,
-    update_refresh_token_used,
+    update_refresh_tokens_used,
     update_session_ended,
 )
 from store.events import EventType
@@ -28,6 +29,7 @@ blueprint = Blueprint("sessions", __name__, url_prefix="/v1/auth")
 
 ACCESS_COOKIE, REFRESH_COOKIE = "sf_access", "sf_refresh"
 _ACCESS_PATH, _REFRESH_PATH = "/v1/", "/v1/auth/refresh"
+_AGAIN_WITHIN = timedelta(seconds=10)
 
 
 class SignIn(Body):
@@ -67,7 +69,10 @@ async def sign_in() -> Response:
 @document_request(Refresh)
 @document_response(answers.Token, 200)
 async def refresh() -> Response:
-    """A new token for a refresh token, from the body or the cookie. Each is good once: using one again ends the session."""
+    """A new token for a refresh token, from the body or the cookie. Each is good once: using one again ends the session.
+
+    Except within ten seconds, and before what was given out for it is used: then its answer may have been lost on the way.
+    """
     here, token = parts(), await _sent_refresh_token()
     known = await here.database.read_primary(select_refresh_token, token)
     if known is None:
@@ -75,13 +80,14 @@ async def refresh() -> Response:
     async with here.actions.by(known.user_id) as action:
         # Read again under the lock on the user: of two who use it at once, one is second.
         known = await select_refresh_token(action.conn, token)
-        reused = known is not None and known.used
         if known is None or known.session_ended or known.expires_at.replace(tzinfo=UTC) <= action.now:
             raise _refused("refresh-invalid", "the session has ended: sign in again")
+        reused = _is_reused(known, action.now)
         if reused:
             await end_session(here, action, known.session_id)
         else:
-            await update_refresh_token_used(action.conn, token, action.now)
+            if known.used_at is None:
+                await update_refresh_tokens_used(action.conn, known.session_id, action.now)
             answer = await continue_session(here, action, known.session_id)
     if reused:
         raise _refused("refresh-reused", "this refresh token was used before, so the session was ended: sign in again")
@@ -166,6 +172,13 @@ async def select_credentials(conn: Any, username: str) -> tuple[int, str] | None
     """The user's id and the hash of the password."""
     row = await fetch_one(conn, "SELECT id, password FROM users WHERE username = %s", username)
     return (row[0], row[1]) if row else None
+
+
+def _is_reused(token: RefreshToken, now: datetime) -> bool:
+    """A browser that leaves a page before the answer has come sends the same token again from the next one, at once."""
+    if token.used_at is None:
+        return False
+    return token.succeeded or now - token.used_at.replace(tzinfo=UTC) > _AGAIN_WITHIN
 
 
 async def _sent_refresh_token() -> str:

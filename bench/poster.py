@@ -46,11 +46,9 @@ class Connection:
         self._writer.close()
 
 
-def quantiles(seconds: list[float]) -> str:
-    """In words."""
-    values = sorted(seconds)
-    p50, p99 = (values[min(len(values) - 1, int(len(values) * q))] * 1000 for q in (0.5, 0.99))
-    return f"p50 {p50:.1f}  p99 {p99:.1f}  max {values[-1] * 1000:.0f} ms"
+def quantile(seconds: list[float], share: float) -> float:
+    """Which so large a share of them does not exceed."""
+    return sorted(seconds)[min(len(seconds) - 1, int(len(seconds) * share))]
 
 
 def cpu(pid: int | None) -> float:

@@ -10,6 +10,7 @@ import os
 import random
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
@@ -56,15 +57,18 @@ async def run(plan: Plan) -> None:
     with tempfile.TemporaryDirectory() as directory:
         settings = {**limits.BENCH, "DRAIN": "1", "STREAMS_PER_NODE": "100000"}
         async with System(directory, settings=settings) as system:
-            known = Settings.model_validate({name.lower(): value for name, value in system.env.items()})
-            async with Publisher(known) as publisher:
-                print(
-                    f"{plan.readers} readers a node, each following {plan.followed} of {_AUTHORS}; {plan.rate} posts/s"
-                )
-                for count in _COUNTS:
-                    async for _ in system.fleet.scale(count):
-                        pass
-                    await _measure(system, publisher, replace(plan, readers=plan.readers * count))
+            await grow(system, plan, _COUNTS)
+
+
+async def grow(system: System, plan: Plan, counts: Iterable[int]) -> None:
+    """Measures the system with so many nodes, one count after another."""
+    known = Settings.model_validate({name.lower(): value for name, value in system.env.items()})
+    async with Publisher(known) as publisher:
+        print(f"{plan.readers} readers a node, each following {plan.followed} of {_AUTHORS}; {plan.rate} posts/s")
+        for count in counts:
+            async for _ in system.fleet.scale(count):
+                pass
+            await _measure(system, publisher, replace(plan, readers=plan.readers * count))
 
 
 async def _measure(system: System, publisher: Publisher, plan: Plan) -> None:

@@ -21,13 +21,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from api.settings import Dsn
 from bench.people import Account, sign_up
-from bench.poster import Connection, cpu, quantiles
+from bench.poster import Connection, cpu, quantile
 from local.system import System
 from store.events import EventType, Person, encode, new_event
 from store.settings import Settings
 from store.topic import ensure_topics
 
 _PARTITIONS = 12
+_HEAD = ("| writes through HAProxy, two API processes | /s | ms p50 | p99 |", "| --- | ---: | ---: | ---: |")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def _run_given(given: argparse.Namespace) -> None:
 
 
 async def run(plan: Plan) -> None:
-    """Prints what it measured."""
+    """Prints what it measured, at the end as a table for docs/performance.md."""
     only = None if plan.whole else ["haproxy", "api-1", "api-2"]
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         async with System(Path(directory), only=only, settings={"LIMIT_SIGN_IN": "1000000"}) as system:
@@ -88,18 +89,25 @@ async def run(plan: Plan) -> None:
             reading = asyncio.create_task(_read(system, seen))
             try:
                 await asyncio.sleep(1)
-                await _burst(plan, system, authors)
+                rows = [await _burst(plan, system, authors)]
                 await _drained(system)
                 seen.delays.clear()
-                await _steady(plan, system, authors, seen)
-                await _swept(plan, system, seen)
+                rows += await _steady(plan, system, authors, seen)
+                rows += [await _swept(plan, system, seen)]
             finally:
                 reading.cancel()
                 with suppress(asyncio.CancelledError):
                     await reading
+    print("\n".join(("", *_HEAD, *rows)))
 
 
-async def _burst(plan: Plan, system: System, authors: list[Account]) -> None:
+def _row(what: str, per_second: float | None, seconds: list[float]) -> str:
+    """A line of the table for docs/performance.md."""
+    p50, p99 = (quantile(seconds, q) * 1000 for q in (0.5, 0.99))
+    return f"| {what} | {'' if per_second is None else f'{per_second:,.0f}'} | {p50:,.1f} | {p99:,.1f} |"
+
+
+async def _burst(plan: Plan, system: System, authors: list[Account]) -> str:
     """As fast as it goes."""
     took: list[float] = []
     until = time.monotonic() + plan.seconds
@@ -116,20 +124,24 @@ async def _burst(plan: Plan, system: System, authors: list[Account]) -> None:
     began = time.monotonic()
     await asyncio.gather(*(poster(number) for number in range(plan.connections)))
     seconds = time.monotonic() - began
-    print(f"{plan.connections} connections: {len(took) / seconds:.0f} posts/s  {quantiles(took)}")
     spent = {name: (cpu(process.pid) - before[name]) / len(took) * 1e6 for name, process in system.processes.items()}
     print("  CPU per post, us: " + "  ".join(f"{name} {us:.0f}" for name, us in spent.items() if us >= 1))
+    return _row(f"posts on {plan.connections} connections, each as fast as it is answered", len(took) / seconds, took)
 
 
-async def _steady(plan: Plan, system: System, authors: list[Account], seen: Seen) -> None:
-    """At a rate that leaves room."""
-    free = [await Connection.open(system.address) for _ in range(plan.connections)]
+async def _steady(plan: Plan, system: System, authors: list[Account], seen: Seen) -> list[str]:
+    """At a rate that leaves room. When everything stands still for a moment, waiting for a connection counts too."""
+    free: asyncio.Queue[Connection] = asyncio.Queue()
+    for _ in range(plan.connections):
+        free.put_nowait(await Connection.open(system.address))
     took: list[float] = []
 
     async def one(number: int) -> None:
-        connection = free.pop()
-        took.append(await connection.post(authors[number % len(authors)], f"steady {number}", keyed=plan.keyed))
-        free.append(connection)
+        began = time.monotonic()
+        connection = await free.get()
+        await connection.post(authors[number % len(authors)], f"steady {number}", keyed=plan.keyed)
+        took.append(time.monotonic() - began)
+        free.put_nowait(connection)
 
     began, tasks = time.monotonic(), []
     for number in range(int(plan.rate * plan.seconds)):
@@ -140,13 +152,15 @@ async def _steady(plan: Plan, system: System, authors: list[Account], seen: Seen
     async with asyncio.timeout(60):
         while seen.count(everybody) < len(took):
             await asyncio.sleep(0.05)
-    print(f"{plan.rate:g} posts/s: answered  {quantiles(took)}")
-    print(f"  action to Kafka, at once  {quantiles(seen.of(everybody))}")
-    for connection in free:
-        connection.close()
+    while not free.empty():
+        free.get_nowait().close()
+    return [
+        _row("posts at a steady rate", plan.rate, took),
+        _row("from these actions to a reader of Kafka, told at once", plan.rate, seen.of(everybody)),
+    ]
 
 
-async def _swept(plan: Plan, system: System, seen: Seen) -> None:
+async def _swept(plan: Plan, system: System, seen: Seen) -> str:
     """Rows such as a process leaves that was killed between its commits and Kafka."""
     authors = set(range(2**40, 2**40 + 50))
     rows = []
@@ -166,8 +180,7 @@ async def _swept(plan: Plan, system: System, seen: Seen) -> None:
     async with asyncio.timeout(120):
         while seen.count(authors) < plan.left:
             await asyncio.sleep(0.02)
-    delays = seen.of(authors)
-    print(f"{plan.left} events left by a crash: action to Kafka, swept  {quantiles(delays)}")
+    return _row(f"the same for {plan.left:,} events that a crash has left, swept", None, seen.of(authors))
 
 
 async def _drained(system: System) -> None:
@@ -177,7 +190,7 @@ async def _drained(system: System) -> None:
     async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(60):
         while (await client.get(f"{address}/readyz")).json()["outbox"]["waiting"]:
             await asyncio.sleep(0.1)
-    print(f"  the outbox was empty {time.monotonic() - began:.1f} s after the last answer, seen every second")
+    print(f"  the outbox was empty {time.monotonic() - began:.1f} s after the last answer, seen twice a second")
 
 
 async def _read(system: System, seen: Seen) -> None:

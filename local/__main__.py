@@ -8,11 +8,13 @@ from pathlib import Path
 
 from local import commands
 from local.child import tail_of
+from local.control import NoAnswer
 from local.install_steps import InstallError, PersonNeeded
 from local.limits import UnknownLimits
 from local.lock import AlreadyRunning
 from local.place import NAMES, STREAM_PLACES, Place
 from local.ports import NoPort
+from local.setting import WrongSetting
 
 _LOG_LINES = 20
 _OF_NODES = {
@@ -30,7 +32,7 @@ def main() -> int:
     except PersonNeeded as error:
         print(error, file=sys.stderr)
         return 2
-    except (InstallError, NoPort, AlreadyRunning, UnknownLimits) as error:
+    except (InstallError, NoPort, AlreadyRunning, UnknownLimits, WrongSetting, NoAnswer) as error:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:  # `| head` has read enough; nothing more must be written, at exit neither

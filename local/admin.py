@@ -24,7 +24,8 @@ async def ask(socket: Path, command: str) -> str:
 
 
 async def place(socket: Path, node: str, doors: tuple[str, str]) -> None:
-    """New users whose hash says so go to the node from its first good health check on; nobody else moves."""
+    """New users whose hash says so go to the node from its first good health check on, before HAProxy 3.1 at once, so it must be
+    ready; nobody else moves."""
     for backend, door in zip(_BACKENDS, doors, strict=True):
         host, _, port = door.rpartition(":")
         await _tell(socket, f"set server {backend}/{node} addr {host} port {port}")

@@ -11,13 +11,14 @@ from contextlib import suppress
 
 from local import control, keys
 from local.control import Message, NotRunning
-from local.keys import TOKEN_LIFE
 from local.lock import holder
 from local.place import Place
 from local.status import Status, table
 
 _ANSWER_WITHIN = 5.0
 _END_WITHIN = 90.0
+# The most that DRAIN may be, twice, for one change may wait for another, and what a node takes besides.
+_CHANGE_WITHIN = 1500.0
 
 
 async def status(place: Place, *, as_json: bool) -> int:
@@ -34,7 +35,7 @@ async def status(place: Place, *, as_json: bool) -> int:
 async def act(place: Place, verb: str, name: str) -> int:
     """Does that with one process of the running system."""
     try:
-        answer = await _last(control.ask(place.control, {"do": verb, "name": name}, _END_WITHIN))
+        answer = await _last(control.ask(place.control, {"do": verb, "name": name}, _CHANGE_WITHIN))
     except NotRunning:
         answer = {"error": "nothing is running: `python -m local up` first"}
     print(f"  {name:<14} {answer.get('done') or answer.get('error')}")
@@ -45,7 +46,7 @@ async def scale(place: Place, count: int) -> int:
     """So many stream nodes, told one by one."""
     last: Message = {"error": "nothing is running: `python -m local up` first"}
     with suppress(NotRunning):
-        async for last in control.ask(place.control, {"do": "scale", "count": count}, _END_WITHIN):
+        async for last in control.ask(place.control, {"do": "scale", "count": count}, _CHANGE_WITHIN):
             if "name" in last:
                 print(f"  {last['name']:<14} {last['said']}", flush=True)
     print(f"  {last.get('done') or last.get('error')}")
@@ -88,7 +89,7 @@ async def reset(place: Place) -> int:
 def rotate_key(place: Place) -> int:
     """A new key for tokens. Whatever runs takes it by itself: no reload, and no stream is cut."""
     place.prepare()
-    life = int(os.environ.get("TOKEN_LIFE") or TOKEN_LIFE)
+    life = keys.token_life()
     new = keys.rotate(place.keys)
     print(f"  {new.stem}  signs from now on: the API looks every second, the edge at the first token that names it")
     for old in sorted((place.keys / "public").glob("*.pem")):

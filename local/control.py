@@ -19,6 +19,10 @@ class NotRunning(Exception):
     """Nobody listens on the control socket."""
 
 
+class NoAnswer(TimeoutError):
+    """The supervisor takes too long; the text says what to do."""
+
+
 async def serve(path: Path, answer: Answer) -> asyncio.Server:
     """Answers each request with the messages of `answer`. The socket is for the owner alone."""
 
@@ -50,7 +54,7 @@ def _listen(path: Path) -> socket.socket:
 
 
 async def ask(path: Path, request: Message, within: float) -> AsyncIterator[Message]:
-    """The supervisor's answers, one by one. Raises NotRunning, or TimeoutError if one takes longer than `within`."""
+    """The supervisor's answers, one by one. Raises NotRunning, or NoAnswer if one takes longer than `within`."""
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=_MAX_LINE)
     except (FileNotFoundError, ConnectionRefusedError):
@@ -60,5 +64,8 @@ async def ask(path: Path, request: Message, within: float) -> AsyncIterator[Mess
         await writer.drain()
         while line := await asyncio.wait_for(reader.readline(), within):
             yield json.loads(line)
+    except TimeoutError:
+        text = f"the supervisor has not answered for {within:.0f} s: `python -m local logs supervisor`, or `down`, which ends it"
+        raise NoAnswer(text) from None
     finally:
         writer.close()

@@ -44,6 +44,7 @@ async def supervise(site: Site) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     for noisy in ("aiokafka", "httpx", "httpcore", "pymongo"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    life = keys.token_life()
     lock = hold(site.place.directory)
     environment.write(site)
     supervisor = Supervisor(specs(site), site.place.logs, lambda name, text: log.info("%s: %s", name, text))
@@ -54,7 +55,7 @@ async def supervise(site: Site) -> None:
     server = await control.serve(site.place.control, desk.answer)
     starting = asyncio.create_task(desk.start_all())
     watching = asyncio.create_task(_end_with_directory(site, end))
-    dropping = asyncio.create_task(_drop_old_keys(site))
+    dropping = asyncio.create_task(_drop_old_keys(site, life))
     await end.wait()
     starting.cancel()
     watching.cancel()
@@ -77,9 +78,12 @@ async def _end_with_directory(site: Site, end: asyncio.Event) -> None:
     end.set()
 
 
-async def _drop_old_keys(site: Site) -> None:
+async def _drop_old_keys(site: Site, life: int) -> None:
     """A public key goes when the last token that was signed with it has expired."""
     while True:
-        for kid in keys.drop_old(site.place.keys, int(os.environ.get("TOKEN_LIFE") or keys.TOKEN_LIFE)):
-            log.info("%s is dropped: its last token has expired", kid)
+        try:
+            for kid in keys.drop_old(site.place.keys, life):
+                log.info("%s is dropped: its last token has expired", kid)
+        except OSError as error:
+            log.error("old keys cannot be dropped, which is tried again: %s", error)
         await asyncio.sleep(_LOOK_AT_KEYS_EVERY)

@@ -23,6 +23,8 @@ class Desk:
     def __init__(self, supervisor: Supervisor, fleet: Fleet, end: asyncio.Event) -> None:
         self._supervisor, self._fleet, self._end = supervisor, fleet, end
         self.ended = asyncio.Event()
+        # One change of the nodes at a time: each reads which there are, and writes it.
+        self._changing = asyncio.Lock()
 
     async def start_all(self) -> None:
         try:
@@ -65,16 +67,17 @@ class Desk:
 
     async def _scaled(self, count: int) -> AsyncIterator[Message]:
         try:
-            async for message in self._fleet.scale(count):
-                yield message
+            async with self._changing:
+                async for message in self._fleet.scale(count):
+                    yield message
             yield {"done": f"{count} stream nodes"}
         except _FAILURES as failure:
             yield {"error": str(failure) or "the edge or a node did not answer in time"}
 
-    @staticmethod
-    async def _done(work: Coroutine[object, object, str]) -> Message:
+    async def _done(self, work: Coroutine[object, object, str]) -> Message:
         try:
-            return {"done": await work}
+            async with self._changing:
+                return {"done": await work}
         except _FAILURES as failure:
             return {"error": str(failure) or "the edge or the node did not answer in time"}
 

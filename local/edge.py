@@ -19,6 +19,8 @@ def spec(site: Site, name: str = "haproxy") -> Spec:
     async def ready() -> str:
         await expect_200(f"127.0.0.1:{site.stats}", "/stats")
         await get(f"127.0.0.1:{site.front}", "/healthz")
+        for node in site.drained:  # it has forgotten, if it was started again
+            await admin.drain(socket, node)
         return f"streams go to the {await _door(socket)} door"
 
     return Spec(

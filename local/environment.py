@@ -1,9 +1,11 @@
 """The environment of our own processes: where the servers are, and what is secret."""
 
 import shlex
+from collections.abc import Mapping
 
 from local import limits, mysql
 from local.keys import write_private
+from local.place import Place
 from local.site import API_NODES, Site
 
 
@@ -52,5 +54,14 @@ def of_stream_nodes(site: Site) -> dict[str, str]:
 
 def write(site: Site) -> None:
     """Leaves it all in `<directory>/env`, so that `set -a; . .local/env` lets a person run one process by hand."""
-    lines = [f"{name}={shlex.quote(value)}" for name, value in {**shared(site), **of_edge(site)}.items()]
+    lines = _lines({**shared(site), **of_edge(site)})
     write_private(site.place.environment, "\n".join(["# written at every start", *lines, ""]))
+
+
+def lacks(place: Place, settings: Mapping[str, str]) -> bool:
+    """Whether what was written there last is without one of these settings."""
+    return not set(_lines(settings)) <= set(place.environment.read_text().splitlines())
+
+
+def _lines(settings: Mapping[str, str]) -> list[str]:
+    return [f"{name}={shlex.quote(value)}" for name, value in settings.items()]

@@ -3,21 +3,21 @@
 import asyncio
 import re
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from local import admin, environment, ours
 from local.control import Message
 from local.place import STREAM_PLACES
-from local.process import Process
+from local.process import Process, State
 from local.site import Site
 from local.supervisor import Supervisor
 
 _READY_WITHIN = 60.0
 _SEEN_WITHIN = 15.0
-# More than DRAIN and a client's last word.
-_EMPTY_WITHIN = 60.0
+# Seconds beside a node's own end: for what its streams' clients still say and take.
+_EMPTY_BESIDE = 40.0
 _ASK_EVERY = 0.1
 _OF_NODES = re.compile(r"STREAM_(WIRE_)?\d")
 
@@ -40,29 +40,36 @@ class Fleet:
 
     async def drain(self, name: str) -> str:
         """No new users for the node, and its streams leave evenly, over DRAIN seconds; it goes on running. `fill` ends that."""
-        await admin.drain(self._socket, name)
         process = self._process(name)
-        if process.pid is not None:
-            process.tell(signal.SIGUSR1)
-        async with asyncio.timeout(_EMPTY_WITHIN):
+        await admin.drain(self._socket, name)
+        self._keep(self._site.stream_nodes, {*self._site.drained, name})
+        process.note = ours.DRAINED
+        process.tell(signal.SIGUSR1)
+        async with asyncio.timeout(process.spec.stop_within + _EMPTY_BESIDE):
             while await admin.streams(self._socket, name):  # noqa: ASYNC110  (another process: nothing to await)
                 await asyncio.sleep(_ASK_EVERY)
         return "drained: it has no stream any more, and gets none until `fill`"
 
     async def fill(self, name: str) -> str:
-        """Its users come to a drained node again, as they connect."""
+        """Its users come to a drained node again, as they connect; a node that is not ready gets none."""
+        process = self._process(name)
+        if process.state is not State.READY:
+            raise ValueError(f"{name} is not ready: {process.why or process.state.value}")
         await self._give_place(name)
+        self._keep(self._site.stream_nodes, {*self._site.drained} - {name})
+        process.note = ""
         return "takes its users again"
 
     async def remove(self, name: str) -> str:
         """The node ends its streams evenly and then itself; nobody else moves. The last one stays."""
+        process = self._process(name)
         if self._site.stream_nodes == (name,):
             raise ValueError(f"{name} is the last stream node")
         await admin.drain(self._socket, name)
-        said = await self._process(name).stop()
+        said = await process.stop()
         await admin.clear(self._socket, name)
         del self._supervisor.processes[name]
-        self._keep([node for node in self._site.stream_nodes if node != name])
+        self._keep([node for node in self._site.stream_nodes if node != name], self._site.drained)
         return f"removed: {said}"
 
     async def _add(self, name: str) -> str:
@@ -72,7 +79,7 @@ class Fleet:
             spec = ours.stream(self._site, name)
             self._supervisor.add(replace(spec, environment={**pattern, **spec.environment}))
         await self._process(name).start(_READY_WITHIN)
-        self._keep([*self._site.stream_nodes, name])
+        self._keep([*self._site.stream_nodes, name], self._site.drained)
         await self._give_place(name)
         return f"ready on {', '.join(self._process(name).addresses)}"
 
@@ -82,9 +89,9 @@ class Fleet:
             while not await admin.is_up(self._socket, name):  # noqa: ASYNC110
                 await asyncio.sleep(_ASK_EVERY)
 
-    def _keep(self, names: list[str]) -> None:
-        """After a restart, of the edge or of everything, there are these nodes."""
-        self._site.keep_stream_nodes(names)
+    def _keep(self, names: Iterable[str], drained: Iterable[str]) -> None:
+        """After a restart, of the edge or of everything, there are these nodes, and these of them are drained."""
+        self._site.keep_stream_nodes(names, drained)
         edge = self._supervisor.processes["haproxy"]
         others = {name: value for name, value in edge.spec.environment.items() if not _OF_NODES.fullmatch(name)}
         edge.spec = replace(edge.spec, environment={**others, **environment.of_stream_nodes(self._site)})

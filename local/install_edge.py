@@ -1,5 +1,6 @@
-"""HAProxy 3.1 or later: from PATH, else Debian sid's in a directory of its own, else the host's older one."""
+"""HAProxy: what HAPROXY names, else 3.1 or later from PATH, else Debian sid's in a place of its own, else the host's older one."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,8 @@ def ensure_haproxy(software: Path) -> Path:
 
 
 def _find(software: Path) -> Path | None:
+    if chosen := os.environ.get("HAPROXY"):
+        return Path(chosen)
     on_path = find_command("haproxy")
     if on_path and version_of(on_path, "-v") >= _WANTED:
         return on_path

@@ -7,6 +7,7 @@ from local.install_debian import find_command, install_packages, version_of
 from local.install_steps import InstallError, one_at_a_time, run, step
 
 _NODE = (18,)
+_PASSED = Path("dist", "sizes.txt")  # written last, by a build that has kept within its bounds
 _FETCH_WITHIN = 300
 _BUILD_WITHIN = 180
 
@@ -24,16 +25,18 @@ def ensure_page(software: Path, frontend: Path) -> None:
         with step("page", "building frontend/dist"):
             if _needs_packages(frontend):
                 run(("npm", "ci", "--no-audit", "--no-fund", "--silent"), within=_FETCH_WITHIN, cwd=frontend)
-            run(("npm", "run", "--silent", "build"), within=_BUILD_WITHIN, cwd=frontend)
-    if not (frontend / "dist" / "index.html").exists():
-        raise InstallError(f"`npm run build` made no {frontend / 'dist' / 'index.html'}")
+            sizes = run(("npm", "run", "--silent", "build"), within=_BUILD_WITHIN, cwd=frontend)
+        for line in sizes.splitlines():
+            print(f"  {'':<14} {line}")
+    if not (frontend / _PASSED).exists():
+        raise InstallError(f"`npm run build` made no {frontend / _PASSED}")
 
 
 def is_stale(frontend: Path) -> bool:
     """Whether something that the page is built from is newer than the built page."""
     if not (frontend / "package.json").exists():
         return False
-    built = frontend / "dist" / "index.html"
+    built = frontend / _PASSED
     return not built.exists() or any(path.stat().st_mtime > built.stat().st_mtime for path in _sources(frontend))
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from local.setting import seconds
+
 # Seconds beside a token's life: a process may still sign with the old key for a moment, and clocks differ.
 _DROP_AFTER = 60
-# What the API takes where TOKEN_LIFE is not set.
-TOKEN_LIFE = 3600
+_TOKEN_LIFE = 3600
 
 
 class Secrets:
@@ -52,6 +53,11 @@ def rotate(keys: Path) -> Path:
         if old.name < file.name:
             old.unlink()
     return file
+
+
+def token_life() -> int:
+    """How long the API's tokens are good for, in seconds, as the environment says. Raises WrongSetting."""
+    return seconds("TOKEN_LIFE", _TOKEN_LIFE)
 
 
 def drop_old(keys: Path, life: int) -> list[str]:

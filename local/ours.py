@@ -1,13 +1,18 @@
 """Our own processes: two api, two stream nodes, one storekeeper."""
 
 import sys
+from dataclasses import replace
 
-from local import environment
+from local import environment, setting
 from local.http_check import expect_200
 from local.site import Site
 from local.spec import Spec
 
 _SERVERS = ("kafka-1", "mongo", "redis")
+# Seconds that a clean end may take beside a node's DRAIN.
+_STOP_WITHIN = 12
+_DRAIN = 8
+DRAINED = "drained: it gets no new users until `fill`"
 
 
 def api(site: Site, name: str) -> Spec:
@@ -22,7 +27,14 @@ def stream(site: Site, name: str) -> Spec:
         "STREAM_WIRE_BIND": site.at_port(f"{name}-wire"),
         "NODE_NAME": name,
     }
-    return _spec(site, name, "stream", settings, after=_SERVERS)
+    spec = _spec(site, name, "stream", settings, after=_SERVERS)
+
+    async def ready() -> str:
+        await spec.ready()
+        return DRAINED if name in site.drained else ""
+
+    # Its streams end evenly over DRAIN seconds, and then it does.
+    return replace(spec, ready=ready, stop_within=setting.seconds("DRAIN", _DRAIN) + _STOP_WITHIN)
 
 
 def storekeeper(site: Site, name: str) -> Spec:
@@ -44,5 +56,5 @@ def _spec(site: Site, name: str, package: str, settings: dict[str, str], after: 
         addresses=(address,),
         ready=ready,
         after=after,
-        stop_within=20,
+        stop_within=_STOP_WITHIN,
     )

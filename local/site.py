@@ -56,15 +56,28 @@ class Site:
     @property
     def stream_nodes(self) -> tuple[str, ...]:
         """The stream nodes there are, also after a restart."""
+        kept = self._kept()
+        return tuple(name for name in STREAM_PLACES if name in kept)
+
+    @property
+    def drained(self) -> tuple[str, ...]:
+        """Those of them that get no new users, also after a restart."""
+        kept = self._kept()
+        return tuple(name for name in self.stream_nodes if kept[name])
+
+    def keep_stream_nodes(self, names: Iterable[str], drained: Iterable[str]) -> None:
+        """From now on there are these, and `drained` of them get no new users."""
+        empty = set(drained)
+        write_private(self._nodes_file, json.dumps({name: name in empty for name in sorted(names)}))
+
+    def _kept(self) -> dict[str, bool]:
+        """By name, whether it is drained."""
         try:
             kept = json.loads(self._nodes_file.read_text())
         except FileNotFoundError:
-            return STREAM_NODES
-        return tuple(name for name in STREAM_PLACES if name in kept)
-
-    def keep_stream_nodes(self, names: Iterable[str]) -> None:
-        """From now on there are these."""
-        write_private(self._nodes_file, json.dumps(sorted(names)))
+            kept = STREAM_NODES
+        # A list is what was written before drains were kept.
+        return dict(kept) if isinstance(kept, dict) else dict.fromkeys(kept, False)
 
     @property
     def _nodes_file(self) -> Path:

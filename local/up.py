@@ -1,14 +1,16 @@
 """`up`: install what is missing, start everything, wait, and go all the way round once."""
 
 import asyncio
+import os
 import time
 
-from local import limits
+from local import environment, limits
 from local.child import tail_of
 from local.commands import statuses_of
 from local.control import NotRunning
 from local.daemon import begin
 from local.install_page import ensure_page
+from local.keys import token_life
 from local.lock import holder
 from local.place import Place
 from local.plan import port_names, specs
@@ -24,13 +26,17 @@ _READY_WITHIN = 120.0
 
 async def up(place: Place) -> int:
     """Installs, starts, waits, probes. A second time it only says that it runs."""
+    raised = limits.chosen()
     if holder(place.directory) is not None:
         print("already running:")
         print(table(await statuses_of(place)))
+        if environment.lacks(place, raised):
+            print(f"LIMITS={os.environ['LIMITS']} changes nothing of what runs: `python -m local down` first")
+            return 1
         return 0
     began = time.monotonic()
     fronts = (chosen_front(name, usual) for name, usual in _FRONTS.items())
-    limits.chosen()  # a wrong LIMITS is told before anything starts
+    token_life()  # what is wrong in the environment is told before anything starts
     site = Site.at(place, *fronts)
     for port, variable in zip((site.front, site.stats, site.tls), _FRONTS, strict=True):
         check_front(port, variable)

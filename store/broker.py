@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -16,10 +16,12 @@ from store.topic import ensure_once
 
 log = logging.getLogger(__name__)
 
-_CONNECT_TIMEOUT = 5
-_CLOSE_TIMEOUT = 5
+_CONNECT_SECONDS = 5
+_CLOSE_SECONDS = 5
 # An outage shorter than this is ridden out by the producer itself, in order and without doubles.
-_DELIVERY_TIMEOUT_MS = 40_000
+_DELIVERY_SECONDS = 20
+# A broker that hangs is waited for so long, then its partitions are sent to whoever leads them by now, under the same numbers.
+_ANSWER_MS = 10_000
 
 
 class BrokerUnavailable(Exception):
@@ -47,24 +49,32 @@ class Publisher:
     ) -> None:
         await self._drop()
 
-    async def publish(self, records: Sequence[Record]) -> None:
-        """Returns when every record is acknowledged by all in-sync replicas, in this order for each key.
+    async def connect(self) -> None:
+        """Returns when there is a producer, which was connected once. Raises BrokerUnavailable."""
+        await self._connected()
 
-        Raises BrokerUnavailable otherwise; a caller that publishes them again keeps the order and may double some.
+    async def publish(self, records: Sequence[Record]) -> None:
+        """Returns when every record is acknowledged by all in-sync replicas, in this order for each key; gives up after 20 s.
+
+        Raises BrokerUnavailable otherwise; a caller that publishes them again keeps the order and may double some. Nothing is
+        sent any more after it has ended, also when it was cancelled.
         """
         producer = await self._connected()
         try:
-            sent = [
-                await producer.send(self._topic, record.value, record.key, headers=list(record.headers))
-                for record in records
-            ]
-            await asyncio.gather(*sent)
-        except (KafkaError, OSError, TimeoutError) as error:
-            # A failed batch leaves a hole in the producer's sequence numbers: only a new producer can go on.
+            async with asyncio.timeout(_DELIVERY_SECONDS):
+                sent = [
+                    await producer.send(self._topic, record.value, record.key, headers=list(record.headers))
+                    for record in records
+                ]
+                await asyncio.gather(*sent)
+        except BaseException as error:
+            # It would go on sending what it holds for ever, and a failed batch leaves a hole in its sequence numbers.
             await self._drop()
-            raise BrokerUnavailable(
-                f"Kafka at {self._servers} did not take {len(records)} records: {error!r}"
-            ) from error
+            if isinstance(error, KafkaError | OSError | TimeoutError):
+                raise BrokerUnavailable(
+                    f"Kafka at {self._servers} did not take {len(records)} records: {error!r}"
+                ) from error
+            raise
         self.up = True
 
     async def _connected(self) -> AIOKafkaProducer:
@@ -75,24 +85,28 @@ class Publisher:
                     enable_idempotence=True,
                     acks="all",
                     linger_ms=0,
-                    request_timeout_ms=_DELIVERY_TIMEOUT_MS,
+                    request_timeout_ms=_ANSWER_MS,
                     max_request_size=1024 * 1024,
                 )
+                # While a partition has no leader, else no longer than for an answer.
+                producer._message_accumulator._batch_ttl = _DELIVERY_SECONDS
                 try:
-                    async with asyncio.timeout(_CONNECT_TIMEOUT):
+                    async with asyncio.timeout(_CONNECT_SECONDS):
                         await ensure_once(self._settings)
                         await producer.start()
-                except (KafkaError, OSError, TimeoutError) as error:
+                except BaseException as error:
                     self.up = False
-                    await close(producer)
-                    raise BrokerUnavailable(f"Kafka at {self._servers} cannot be reached: {error!r}") from error
+                    await _abandon(producer)
+                    if isinstance(error, KafkaError | OSError | TimeoutError):
+                        raise BrokerUnavailable(f"Kafka at {self._servers} cannot be reached: {error!r}") from error
+                    raise
                 self._producer = producer
             return self._producer
 
     async def _drop(self) -> None:
         producer, self._producer, self.up = self._producer, None, False
         if producer is not None:
-            await close(producer)
+            await _abandon(producer)
 
 
 def open_reader(settings: Settings, *, group: str | None = None) -> AIOKafkaConsumer:
@@ -116,8 +130,35 @@ def open_reader(settings: Settings, *, group: str | None = None) -> AIOKafkaCons
     )
 
 
-async def close(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
-    """Closes what may never have been opened, within a bound."""
+async def close(reader: AIOKafkaConsumer) -> None:
+    """Closes what may never have been opened, within a bound; nothing of it goes on afterwards."""
+    try:
+        with suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await reader.stop()
+    finally:
+        await _end(reader._client, reader._coordinator, reader._fetcher)
+
+
+async def _abandon(producer: AIOKafkaProducer) -> None:
+    """Ends it with what it holds: its own `stop` sends that first, for as long as Kafka is away."""
+    producer._closed = True
+    await _end(producer.client, producer._sender)
+
+
+async def _end(client: Any, *parts: object) -> None:
+    """Ends a client of aiokafka and every task of these parts of it: it does not know all of them itself."""
+    tasks = [task for task in asyncio.all_tasks() if (owner := _owner(task)) is not None and owner in parts]
+    for task in tasks:
+        task.cancel()
     with suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(_CLOSE_TIMEOUT):
-            await client.stop()
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            if tasks:
+                await asyncio.wait(tasks)
+            await client.close()
+
+
+def _owner(task: "asyncio.Task[Any]") -> object:
+    """Whose method the task runs; None if it is no method."""
+    frame = getattr(task.get_coro(), "cr_frame", None)
+    return frame.f_locals.get("self") if frame else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeGuard
+from uuid import UUID
 
 from uuid6 import uuid7
 
@@ -105,10 +106,20 @@ def is_number(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
-def new_event(type: EventType, actor: Person, object: Mapping[str, object], *, now: datetime | None = None) -> Event:
-    """An event with a new id. Ids of one process sort in the order in which they were made (UUIDv7)."""
+def new_event(
+    type: EventType,
+    actor: Person,
+    object: Mapping[str, object],
+    *,
+    now: datetime | None = None,
+    after: str | None = None,
+) -> Event:
+    """An event with a new id, greater than `after` whatever the clock says. Pages are in the order of ids."""
     at = (now or datetime.now(UTC)).astimezone(UTC)
-    return Event(str(uuid7()), type, f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z", actor, object)
+    id = str(uuid7())
+    if after is not None and id <= after:
+        id = str(UUID(int=UUID(after).int + 1))
+    return Event(id, type, f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z", actor, object)
 
 
 def encode(event: Event) -> bytes:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
+from typing import cast
 
 from store import cursor
 from store.events import Arrival
@@ -16,6 +17,7 @@ from stream.frames import Frame
 
 # Below this many entries a look at each is cheaper than a search in the index of every author.
 _SCAN_AT_MOST = 64
+_GONE = cast("Entry", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ class Ring:
             if not seqs:
                 del self._by_author[at.actor]
             self._bytes -= len(at.value)
+            self._entries[self._oldest - self._first] = _GONE  # with its frames, now and not when the piece is cut off
             self._oldest += 1
         if self._oldest - self._first > 1024 and self._oldest - self._first > len(self._entries) // 2:
             del self._entries[: self._oldest - self._first]

@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+import re
+import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +29,8 @@ async def edge_before(
     port, stats = free_port(), free_port()
     address = f"127.0.0.1:{port}"
     places = system.site.place
+    if door == "wire":
+        skip_without_the_wire(system)
     told = {name: value for name, value in system.env.items() if not (nodes and name.startswith("STREAM_"))}
     binds = {"EDGE_BIND": address, "STATS_BIND": f"127.0.0.1:{stats}", "ADMIN_SOCKET": str(places.sockets / f"{port}")}
     with (places.logs / f"edge-{port}.log").open("wb") as log:
@@ -41,12 +46,29 @@ async def edge_before(
             while not await _answers(address):
                 assert process.returncode is None, f"it has ended: see {log.name}"
                 await asyncio.sleep(0.02)
+        assert_opens_at(door, Path(log.name))
         yield f"http://{address}"
     finally:
         with suppress(ProcessLookupError):
             process.terminate()
         async with asyncio.timeout(_END_WITHIN):
             await process.wait()
+
+
+def skip_without_the_wire(system: System) -> None:
+    """Skips the test where HAProxy is one that streams cannot share connections of. Elsewhere nothing is an excuse."""
+    binary = ensure_haproxy(system.site.place.software)
+    said = subprocess.run([str(binary), "-v"], capture_output=True, text=True, timeout=10, check=True).stdout
+    version = re.search(r"version (\d+)\.(\d+)", said)
+    assert version, said
+    if (int(version[1]), int(version[2])) < (3, 1):
+        pytest.skip("HAProxy is older than 3.1: it knows no wire")
+
+
+def assert_opens_at(door: str, log: Path) -> None:
+    """What an edge has said of itself at its start."""
+    said = log.read_text()
+    assert f"at the nodes' {door} door" in said, f"the edge has another door: {said[-2000:]}"
 
 
 async def _answers(address: str) -> bool:

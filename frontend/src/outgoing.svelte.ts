@@ -16,6 +16,7 @@ export class Outgoing {
   readonly #made: (event: FeedEvent) => void;
   readonly #place: string;
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  #closed = false;
 
   /** `made` gets each post as an event as soon as the API has it, mostly before the stream tells of it. */
   constructor(me: Person, made: (event: FeedEvent) => void) {
@@ -44,11 +45,14 @@ export class Outgoing {
     this.#set(this.drafts.filter(({ key }) => key !== draft.key));
   }
 
+  /** Nothing more is sent: it would go out as whoever is signed in then. */
   close(): void {
+    this.#closed = true;
     for (const timer of this.#timers) clearTimeout(timer);
   }
 
   async #send(draft: Draft): Promise<void> {
+    if (this.#closed) return;
     this.#change({ ...draft, state: "sending", fault: "" });
     try {
       const headers = { "Idempotency-Key": `"${draft.key}"` };

@@ -12,7 +12,15 @@ export class People {
   found = $state.raw<Person[]>([]);
   followed = $state.raw<Person[]>([]);
   next = $state<string | null>(null);
+  /** Whether it is known whom the user follows. */
+  loaded = $state(false);
   readonly followedIds = $derived(new Set(this.followed.map((person) => person.id)));
+  /** Whom the list need not repeat: those who were followed when it was asked for. Who is followed since stays where they are. */
+  #listed = $state.raw<ReadonlySet<number>>(new Set());
+  /** Who was found. Without a search only those who are not in the other list. */
+  readonly others = $derived(
+    this.found.filter(({ id }) => !(this.#listed.has(id) && this.followedIds.has(id))),
+  );
   #query = "";
 
   /** Shows whose names begin so. An answer that comes after a newer search has begun is dropped. */
@@ -20,6 +28,7 @@ export class People {
     this.#query = query;
     const page = await call<Page>("GET", `/v1/users?query=${encodeURIComponent(query)}`);
     if (query !== this.#query) return;
+    this.#listed = query ? new Set() : this.followedIds;
     this.found = page.items;
     this.next = page.next;
   }
@@ -44,6 +53,7 @@ export class People {
       after = answer.next;
     }
     this.followed = followed;
+    this.loaded = true;
   }
 
   /** Takes out somebody who is no more. */

@@ -18,34 +18,59 @@ export class Refusal extends Error {
 
 const ANSWER_WITHIN = 15_000; // ms
 const PUBLIC = ["/v1/auth/sign-up", "/v1/auth/sign-in", "/v1/auth/refresh"];
-let access = "";
+let held: Token | undefined;
 let renewing: Promise<Token> | undefined;
+let tell: (token: Token | undefined) => void = () => {};
+
+/** `told` hears of every renewal: whose token it brought, which may be somebody else by now; undefined: the session is over. */
+export function onRenewal(told: typeof tell): void {
+  tell = told;
+}
 
 /** Forgets the access token. */
 export function forget(): void {
-  access = "";
+  held = undefined;
 }
 
-/** Calls the API as whoever is signed in. Renews the token once if it has ended. Raises Refusal. */
+/** Calls the API as whoever is signed in. Renews the token once if it has ended. Never acts as anybody else. Raises Refusal. */
 export async function call<T>(method: string, path: string, body?: object, headers = {}): Promise<T> {
+  const mine = held;
   try {
     return await ask<T>(method, path, body, headers);
   } catch (refusal) {
-    if (!access || !(refusal instanceof Refusal) || refusal.status !== 401) throw refusal;
-    await renewToken();
+    if (!mine || !isOver(refusal)) throw refusal;
+    if ((await renewToken()).userId !== mine.userId) throw refusal;
     return await ask<T>(method, path, body, headers);
   }
 }
 
-/** Signs in or up: the answer is a token, which is kept. Raises Refusal. */
-export async function enter(path: "sign-in" | "sign-up", body: object): Promise<Token> {
-  return keep(await ask<Token>("POST", `/v1/auth/${path}`, body));
+/** Whether it says that no session stands behind the token. */
+export function isOver(refusal: unknown): boolean {
+  return refusal instanceof Refusal && refusal.status === 401;
 }
 
-/** A new token for the refresh cookie. Several callers at a time share one request, and tabs take turns. */
+/** Signs in or up: the answer is a token, which is kept. Raises Refusal. */
+export async function enter(path: "sign-in" | "sign-up", body: object): Promise<Token> {
+  return (held = await ask<Token>("POST", `/v1/auth/${path}`, body));
+}
+
+/**
+ * A new token for the refresh cookie, which the whole browser shares: look whose it is. Several callers at a time share one
+ * request, and tabs take turns.
+ */
 export function renewToken(): Promise<Token> {
-  const renew = async () => keep(await ask<Token>("POST", "/v1/auth/refresh"));
   return (renewing ??= inTurn(renew).finally(() => (renewing = undefined)));
+}
+
+async function renew(): Promise<Token> {
+  try {
+    held = await ask<Token>("POST", "/v1/auth/refresh");
+    tell(held);
+    return held;
+  } catch (refusal) {
+    if (isOver(refusal)) tell(undefined);
+    throw refusal;
+  }
 }
 
 /** Locks exist only where the page came over TLS or from this machine. */
@@ -53,24 +78,21 @@ async function inTurn(renew: () => Promise<Token>): Promise<Token> {
   return navigator.locks ? await navigator.locks.request("stickyfeed-refresh", renew) : await renew();
 }
 
-/** The same, as the feed client asks for it: null when the session is over. */
-export async function tokenForFeed(): Promise<string | null> {
+/** The same for this person's feed: null when their session is over. Rejects where the token is somebody else's. */
+export async function tokenForFeed(user: number): Promise<string | null> {
   try {
-    return (await renewToken()).token;
+    const { token, userId } = await renewToken();
+    if (userId !== user) throw new Error("somebody else has signed in");
+    return token;
   } catch (refusal) {
-    if (refusal instanceof Refusal && refusal.status === 401) return null;
+    if (isOver(refusal)) return null;
     throw refusal;
   }
 }
 
-function keep(token: Token): Token {
-  access = token.token;
-  return token;
-}
-
 async function ask<T>(method: string, path: string, body?: object, more = {}): Promise<T> {
   const headers = new Headers(more);
-  if (access && !PUBLIC.includes(path)) headers.set("Authorization", `Bearer ${access}`);
+  if (held && !PUBLIC.includes(path)) headers.set("Authorization", `Bearer ${held.token}`);
   if (body) headers.set("Content-Type", "application/json");
   let answer: Response;
   try {
@@ -82,6 +104,6 @@ async function ask<T>(method: string, path: string, body?: object, more = {}): P
   const said: unknown = answer.status === 204 ? undefined : await answer.json().catch(() => undefined);
   if (answer.ok) return said as T;
   const { error = "failed", message, field } = (said ?? {}) as { error?: string; message?: string; field?: string };
-  const told = words.refusals[error === "invalid" ? `invalid ${field}` : error];
+  const told = words.refusals[`${error} ${field}`] ?? words.refusals[error];
   throw new Refusal(answer.status, error, told ?? message ?? `HTTP ${answer.status}`, field);
 }

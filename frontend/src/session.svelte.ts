@@ -1,6 +1,6 @@
 /** Who is signed in on this page. */
 
-import { call, enter, forget, Refusal, renewToken, type Token } from "./rest";
+import { call, enter, forget, isOver, onRenewal, renewToken } from "./rest";
 
 type Me = { id: number; username: string };
 
@@ -8,15 +8,17 @@ class Session {
   me = $state<Me>();
   /** False until it is known whether somebody is signed in. */
   known = $state(false);
+  #farewell: (() => void) | undefined;
 
-  /** Goes on with the session of before a reload, if there is one. Raises Refusal when that cannot be found out. */
+  constructor() {
+    onRenewal((token) => (token ? this.#is(token) : this.ended()));
+  }
+
+  /** Goes on with the session that the browser has, if there is one. Raises Refusal when that cannot be found out. */
   async resume(): Promise<void> {
-    try {
-      this.#is(await renewToken());
-    } catch (refusal) {
-      if (!(refusal instanceof Refusal) || refusal.status === 0 || refusal.status >= 500) throw refusal;
-      this.known = true;
-    }
+    await renewToken().catch((refusal: unknown) => {
+      if (!isOver(refusal)) throw refusal;
+    });
   }
 
   async signIn(username: string, password: string): Promise<void> {
@@ -29,12 +31,11 @@ class Session {
 
   /** Ends the session on the server, and with it every open stream of it. */
   async signOut(): Promise<void> {
-    try {
-      await call<undefined>("POST", "/v1/auth/sign-out");
-    } catch (refusal) {
-      if (!(refusal instanceof Refusal) || refusal.status !== 401) throw refusal; // 401: it has ended already
-    }
-    this.ended();
+    const { me } = this;
+    await call<undefined>("POST", "/v1/auth/sign-out").catch((refusal: unknown) => {
+      if (!isOver(refusal)) throw refusal; // it has ended already
+    });
+    if (this.me === me) this.ended(); // else somebody else's has begun meanwhile
   }
 
   /** Deletes the account with everything in it. Raises Refusal, also for a wrong password. */
@@ -43,14 +44,30 @@ class Session {
     this.ended();
   }
 
-  /** The session is over, whoever ended it. */
-  ended(): void {
-    forget();
-    this.me = undefined;
+  /** What to do when this session ends, before its person is gone from the page. */
+  onEnd(farewell: () => void): void {
+    this.#farewell = farewell;
   }
 
-  #is(token: Token): void {
-    this.me = { id: token.userId, username: token.username };
+  /** The session is over, whoever ended it. */
+  ended(): void {
+    const farewell = this.#farewell;
+    this.#is(undefined);
+    farewell?.();
+  }
+
+  /** The browser has another session than this page: nobody is shown until `resume` has found out whose. */
+  doubt(): void {
+    this.#is(undefined);
+    this.known = false;
+  }
+
+  #is(token: { userId: number; username: string } | undefined): void {
+    if (!token) forget();
+    if (!token || token.userId !== this.me?.id) {
+      this.#farewell = undefined;
+      this.me = token && { id: token.userId, username: token.username };
+    }
     this.known = true;
   }
 }

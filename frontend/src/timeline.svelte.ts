@@ -4,42 +4,63 @@ import type { FeedEvent, Snapshot } from "#feed";
 
 import { call } from "./rest";
 
-const LONGEST = 500; // events on the page; older ones are fetched again when asked for
 const PAGE = 50;
+const LONGEST_ASKED = 100; // events a page, as the API has it
+/** Events in the list for somebody at its top, and in the one that waits. What is cut off at the end is fetched again when asked for. */
+export const LONGEST = 500;
+/** Events for somebody who goes back in time. Then it goes no further, and the way on is back to the top. */
+export const FURTHEST = 2_000;
 
 type Page = Snapshot & { cursor: string };
 
 export class Timeline {
   items = $state.raw<FeedEvent[]>([]);
-  /** Not shown yet, so that the list does not jump. */
-  fresh = $state.raw<FeedEvent[]>([]);
   next = $state<string | null>(null);
   loaded = $state(false);
   /** Whether somebody is reading below the top. */
   reads = false;
+  /** The whole list as it is now, while an older one is read. */
+  #waiting = $state.raw<Snapshot>();
+  readonly #shown = $derived(ids(this.items));
   #loading = false;
-  #instead: Snapshot | undefined; // takes the whole list's place when what is fresh is shown
   /** What is gone: a page fetched later may still hold it. */
   readonly #deleted = new Set<number>();
   readonly #left = new Set<number>();
 
-  /** The newest page, and the cursor that a stream goes on from. */
-  async load(): Promise<string> {
-    const page = await call<Page>("GET", `/v1/feed?limit=${PAGE}`);
-    const known = new Set(page.items.map((event) => event.id));
-    const oldest = page.next === null ? "" : (page.items.at(-1)?.id ?? "");
-    // What came live may be in the archive a moment later only. Ids grow with time.
-    const live = [...this.fresh, ...this.items].filter(({ id }) => id > oldest && !known.has(id));
-    const items = [...live, ...page.items].sort((a, b) => (a.id < b.id ? 1 : -1));
-    this.#show({ items, next: page.next });
-    return page.cursor;
+  /** Whether there is another list to show than the one that is read: what is new, or what was missed in between. */
+  get waits(): boolean {
+    return this.#waiting !== undefined;
   }
 
+  /** How many of the list that waits have not been seen. */
+  get fresh(): number {
+    return this.#waiting?.items.filter(({ id }) => !this.#shown.has(id)).length ?? 0;
+  }
+
+  /** Whether somebody has come as far back as the page goes. */
+  get isFull(): boolean {
+    return this.items.length >= FURTHEST;
+  }
+
+  /** Reads the list anew, as far down as it goes, and answers the cursor that a stream goes on from. */
+  async load(): Promise<string> {
+    const down = this.items.at(-1)?.id ?? "";
+    const first = await page(PAGE);
+    const read = { items: first.items, next: first.next };
+    while (down && read.next !== null && read.next > down && read.items.length < LONGEST) {
+      const more = await page(LONGEST_ASKED, read.next);
+      read.items = [...read.items, ...more.items];
+      read.next = more.next;
+    }
+    this.#offer(this.#merged(read));
+    this.loaded = true;
+    return first.cursor;
+  }
+
+  /** Takes the server's word for the whole list, after a gap: what is shown may have holes. */
   replace(snapshot: Snapshot): void {
-    if (!this.reads || this.items.length === 0) return this.#show(snapshot);
-    const newest = this.items[0]?.id ?? "";
-    this.#instead = snapshot;
-    this.fresh = this.#remaining(snapshot.items.filter((event) => event.id > newest));
+    this.#offer(snapshot);
+    this.loaded = true;
   }
 
   /** Puts a live event on top, once; a deletion takes out what it takes back instead. False if nothing is new to see. */
@@ -47,62 +68,95 @@ export class Timeline {
     if (event.type === "post-deleted" || event.type === "account-deleted") {
       if (event.type === "post-deleted") this.#deleted.add(event.object.id);
       else this.#left.add(event.actor.id);
-      this.items = this.#remaining(this.items);
-      this.fresh = this.#remaining(this.fresh);
+      this.#keep((one) => this.#isThere(one));
       return false;
     }
-    if ([...this.fresh, ...this.items].some(({ id }) => id === event.id)) return false;
-    if (this.#remaining([event]).length === 0) return false;
-    this.fresh = [event, ...this.fresh];
-    if (!this.reads) this.showFresh();
+    const now = this.#now;
+    if (!this.#isThere(event) || now.items.some(({ id }) => id === event.id)) return false;
+    this.#offer(cut({ items: [event, ...now.items], next: now.next }));
     return true;
   }
 
+  /** A post is no more; the stream will say so too. */
+  remove(post: number): void {
+    this.#deleted.add(post);
+    this.#keep((one) => this.#isThere(one));
+  }
+
+  /** Somebody is at the top: shows what waits, and lets go of what is far below. */
   showFresh(): void {
-    if (this.#instead) {
-      const later = this.fresh.filter(({ id }) => !this.#instead?.items.some((item) => item.id === id));
-      return this.#show({ items: [...later, ...this.#instead.items], next: this.#instead.next });
-    }
-    this.items = [...this.fresh, ...this.items];
-    this.fresh = [];
-    if (this.items.length <= LONGEST) return;
-    this.items = this.items.slice(0, LONGEST);
-    this.next = this.items.at(-1)?.id ?? null;
+    this.#show(cut(this.#now));
   }
 
   /** Takes out what a person did who is no longer followed. */
   without(person: number): void {
-    this.items = this.items.filter((event) => event.actor.id !== person);
-    this.fresh = this.fresh.filter((event) => event.actor.id !== person);
+    this.#keep((event) => event.actor.id !== person);
   }
 
   /** Adds a page of older ones at the end. Asked again meanwhile, it does nothing. */
   async older(): Promise<void> {
-    if (this.next === null || this.#loading) return;
+    if (this.next === null || this.#loading || this.isFull) return;
     this.#loading = true;
     try {
       const before = this.next;
-      const page = await call<Page>("GET", `/v1/feed?limit=${PAGE}&before=${encodeURIComponent(before)}`);
+      const older = await page(PAGE, before);
       if (before !== this.next) return; // the list is another one now
-      const known = new Set(this.items.map((event) => event.id));
-      this.items = this.#remaining([...this.items, ...page.items.filter((event) => !known.has(event.id))]);
-      this.next = page.next;
+      const items = older.items.filter((event) => !this.#shown.has(event.id) && this.#isThere(event));
+      this.items = [...this.items, ...items];
+      this.next = older.next;
     } finally {
       this.#loading = false;
     }
   }
 
-  #show({ items, next }: Snapshot): void {
-    this.items = this.#remaining(items);
-    this.next = next;
-    this.fresh = [];
-    this.#instead = undefined;
-    this.loaded = true;
+  get #now(): Snapshot {
+    return this.#waiting ?? { items: this.items, next: this.next };
   }
 
-  #remaining(events: FeedEvent[]): FeedEvent[] {
-    return events.filter(
-      (event) => !this.#left.has(event.actor.id) && !(event.type === "post" && this.#deleted.has(event.object.id)),
-    );
+  /** Live ones may be in the archive a moment later only, so they stay. Ids grow with time. */
+  #merged(read: Snapshot): Snapshot {
+    const known = ids(read.items);
+    const live = this.#now.items.filter(({ id }) => !known.has(id) && (read.next === null || id > read.next));
+    return { items: [...live, ...read.items].sort((a, b) => (a.id < b.id ? 1 : -1)), next: read.next };
   }
+
+  #offer(list: Snapshot): void {
+    const there = { items: list.items.filter((event) => this.#isThere(event)), next: list.next };
+    if (!this.reads || this.items.length === 0) this.#show(there);
+    else this.#waiting = isSame(there.items, this.items) ? undefined : there;
+  }
+
+  #show({ items, next }: Snapshot): void {
+    this.items = items;
+    this.next = next;
+    this.#waiting = undefined;
+  }
+
+  #keep(stays: (event: FeedEvent) => boolean): void {
+    this.items = this.items.filter(stays);
+    if (this.#waiting) this.#waiting = { items: this.#waiting.items.filter(stays), next: this.#waiting.next };
+  }
+
+  #isThere(event: FeedEvent): boolean {
+    return !this.#left.has(event.actor.id) && !(event.type === "post" && this.#deleted.has(event.object.id));
+  }
+}
+
+function page(limit: number, before?: string): Promise<Page> {
+  return call<Page>("GET", `/v1/feed?limit=${limit}${before ? `&before=${encodeURIComponent(before)}` : ""}`);
+}
+
+function ids(events: FeedEvent[]): Set<string> {
+  return new Set(events.map(({ id }) => id));
+}
+
+function isSame(some: FeedEvent[], others: FeedEvent[]): boolean {
+  return some.length === others.length && some.every(({ id }, at) => id === others[at]?.id);
+}
+
+/** No longer than LONGEST: the rest is fetched again, so there is no hole. */
+function cut({ items, next }: Snapshot): Snapshot {
+  if (items.length <= LONGEST) return { items, next };
+  const kept = items.slice(0, LONGEST);
+  return { items: kept, next: kept.at(-1)?.id ?? null };
 }

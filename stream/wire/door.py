@@ -2,18 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
-from store.archive import ArchiveUnavailable
+from store.settings import SettingsError
 from store.tokens import Identity, Verifier
-from stream.explain import explain
 from stream.identity import NotFromTheEdge, identity_of
 from stream.inbound import Inbound
 from stream.meters import Meters
 from stream.node import Node
-from stream.renewal import renewed
 from stream.wire import requests
 from stream.wire.codes import Code
 from stream.wire.conversation import Conversation
@@ -21,7 +18,8 @@ from stream.wire.happened import Asked
 from stream.wire.lane import Lane
 from stream.wire.link import Link
 from stream.wire.outlet import Outlet, opening
-from stream.wire.requests import Answer, Malformed, Request, answer
+from stream.wire.requests import Malformed, Request, answer
+from stream.wire.stile import Stile
 from stream.wire.ticks import tick
 from stream.words import ended, rotation
 
@@ -38,11 +36,11 @@ class Door:
         self._node, self._meters, self._verifier = node, meters, verifier
         self._secret = node.settings.edge_secret.get_secret_value()
         self._links: set[Link] = set()
-        self._answering: set[asyncio.Task[None]] = set()
+        self._stile = Stile()
 
     def link(self) -> Link:
         """A connection that has come."""
-        made = Link(self._node, self._meters, self._asked)
+        made = Link(self._node, self._meters, self._stile, self._asked)
         self._links.add(made)
         return made
 
@@ -100,11 +98,6 @@ class Door:
                 outlet = self._open(link, link.ws, sid, identity, request.argument("cursor"))
                 if outlet is not None:
                     outlet.conversation = Conversation(outlet, Inbound(self._node, self._verifier, identity))
-            case "POST", "/v1/stream/token", None:
-                self._answer_later(link, sid, self._renewed(identity_of(request.values_of, self._secret)))
-            case "GET", "/v1/stream/explain", None:
-                identity = identity_of(request.values_of, self._secret)
-                link.answer(sid, answer(200, explain(self._node, identity, request.argument("cursor"))))
             case "GET", "/readyz", None:
                 ready = not self._node.missing and not self._node.draining
                 link.answer(sid, answer(200 if ready else 503, {"ready": ready}))
@@ -130,30 +123,17 @@ class Door:
         link.want_write()
         return outlet
 
-    async def _renewed(self, identity: Identity) -> Answer:
-        try:
-            body, status = await renewed(self._node, identity)
-        except ArchiveUnavailable:
-            return requests.UNAVAILABLE
-        return answer(status, body)
-
-    def _answer_later(self, link: Link, sid: int, coming: "Coroutine[Any, Any, Answer]") -> None:
-        async def when_known() -> None:
-            given = await coming
-            if sid in link.core.windows.room and not link.closed:
-                link.answer(sid, given)
-
-        task = asyncio.create_task(when_known())
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
-
 
 @asynccontextmanager
 async def open_door(node: Node, meters: Meters, verifier: Verifier) -> AsyncIterator[Door]:
-    """Listens on STREAM_WIRE_BIND, until the block is left."""
-    door = Door(node, meters, verifier)
-    host, _, port = node.settings.stream_wire_bind.rpartition(":")
-    server = await asyncio.get_running_loop().create_server(door.link, host, int(port), backlog=_BACKLOG)
+    """Listens on STREAM_WIRE_BIND, until the block is left. Raises SettingsError where that cannot be."""
+    door, bind = Door(node, meters, verifier), node.settings.stream_wire_bind
+    host, _, port = bind.rpartition(":")
+    loop = asyncio.get_running_loop()
+    try:
+        server = await loop.create_server(door.link, host.strip("[]"), int(port), backlog=_BACKLOG)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"cannot listen on {bind}: {error}; it is to be host:port, and free") from None
     try:
         yield door
     finally:

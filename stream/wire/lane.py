@@ -45,6 +45,10 @@ class Lane:
                 if not sids:
                     del by_author[author]
 
+    def count(self, author: int) -> int:
+        """How many streams are told of this author."""
+        return len(self._by_author.get(author, ()))
+
     def clear(self) -> None:
         """Forgets everybody."""
         self._by_author.clear()

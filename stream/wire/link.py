@@ -10,8 +10,9 @@ from typing import cast
 from stream.meters import Meters
 from stream.node import Node
 from stream.wire.codes import MAX_STREAM_ID, Code
-from stream.wire.happened import Asked, Gone, Said
+from stream.wire.happened import Asked, Gone, Happened
 from stream.wire.requests import Answer
+from stream.wire.stile import Stile
 from stream.wire.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,8 @@ _CLOSE_WITHIN = 5.0  # seconds for a peer to take our last words
 class Link(Turns, asyncio.Protocol):
     """What has come in since the last turn goes out in the next: all of it, for all streams, in one write."""
 
-    def __init__(self, node: Node, meters: Meters, asked: "Callable[[Link, Asked], None]") -> None:
-        super().__init__(node, meters)
+    def __init__(self, node: Node, meters: Meters, stile: Stile, asked: "Callable[[Link, Asked], None]") -> None:
+        super().__init__(node, meters, stile)
         self._asked = asked
         self._waiting, self._waiting_since = 0, 0.0
 
@@ -46,20 +47,36 @@ class Link(Turns, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         for what in self.core.receive(data):
-            if isinstance(what, Asked):
-                self._asked(self, what)
-            elif outlet := self.outlets.get(what.sid):
-                if isinstance(what, Gone):
-                    self.free(outlet)
-                elif isinstance(what, Said) and outlet.conversation is not None:
-                    outlet.conversation.hear(what.data)
-                    if what.ended and not outlet.last:  # it hung up without a word
-                        outlet.cut()
+            try:
+                self._heed(what)
+            except Exception:
+                # A fault of ours in one request ends that one, and none of its neighbours.
+                log.exception("stream %d of a connection from the edge is reset", what.sid)
+                self._reset(what.sid)
         if self.core.fault is not None:
             log.warning("a connection from the edge is closed (%s): %s", self.core.fault.code.name, self.core.fault)
             self.close()
         else:
             self.wake_opened()
+
+    def _heed(self, what: Happened) -> None:
+        if isinstance(what, Asked):
+            if what.sid in self.core.windows.room:  # else it was taken back in the same breath
+                self._asked(self, what)
+        elif outlet := self.outlets.get(what.sid):
+            if isinstance(what, Gone):
+                self.free(outlet)
+            elif outlet.conversation is not None:
+                outlet.conversation.hear(what.data)
+                if what.ended and not outlet.last:  # it hung up without a word
+                    outlet.cut()
+
+    def _reset(self, sid: int) -> None:
+        if sid in self.core.windows.room:
+            self.core.reset(sid, Code.INTERNAL_ERROR)
+        if outlet := self.outlets.get(sid):
+            self.free(outlet)
+        self.want_write()
 
     def flush(self) -> None:
         """Gives to the transport what there is."""
@@ -70,8 +87,9 @@ class Link(Turns, asyncio.Protocol):
     def stuck_for(self, now: float) -> float:
         """For how long the edge has not taken a byte of what waits; to be asked now and then."""
         waiting = self._transport.get_write_buffer_size() if self.paused_since is not None else 0
-        if waiting != self._waiting or self.paused_since is None:
-            self._waiting, self._waiting_since = waiting, now
+        if waiting < self._waiting or self.paused_since is None:
+            self._waiting_since = now
+        self._waiting = waiting
         return now - self._waiting_since
 
     def answer(self, sid: int, given: Answer) -> None:

@@ -17,7 +17,7 @@ from stream.replay import take
 from stream.stream import Stream
 from stream.wire.codes import Code
 from stream.wire.lane import Lane
-from stream.words import ended, has_lost_its_place, is_ahead, is_over
+from stream.words import ended, has_lost_its_place, is_ahead, is_over, seconds_to_word
 
 if TYPE_CHECKING:
     from stream.wire.conversation import Conversation
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LAST_WORDS = 0.4  # seconds in which a stream that is over may take its last words; it is to be gone within one
 _AT_ONCE = 64 * 1024  # of frames for a stream that is behind, before others have their turn
 
 
@@ -52,6 +53,8 @@ class Outlet(Stream):
         self.group = self.link
 
     def wake(self) -> None:
+        if self.end is not None:
+            self.at = 0.0  # looked at by every tick, until it has gone
         self.want_turn()
 
     def abort(self) -> None:
@@ -61,6 +64,12 @@ class Outlet(Stream):
     def want_turn(self) -> None:
         """Asks the link for a turn of `serve`."""
         self.link.want(self.number)
+
+    def end_if_deaf(self, now: float) -> None:
+        """Ends the stream, if it is over and its client does not take what comes before the last word."""
+        since = self.writing_since
+        if is_over(self) and self.link.paused_since is None and since is not None and now > since + _LAST_WORDS:
+            self.abort()
 
     def cut(self) -> None:
         """Ends the stream without a word: its client takes none."""
@@ -136,7 +145,9 @@ class Outlet(Stream):
         return True
 
     def _wait(self) -> None:
-        self.writing_since = self.writing_since or self.link.loop.time()
+        now = self.link.loop.time()
+        self.writing_since = self.writing_since or now
+        self.at = min(self.at, now + max(0.0, seconds_to_word(self)))
         self.link.starved()
 
     def _go_live(self) -> None:
@@ -164,14 +175,17 @@ class Outlet(Stream):
                 async for batch in batches:
                     if self.task is None:  # freed, and a library has swallowed the cancellation
                         return
+                    if self.last:  # its last words have been said meanwhile
+                        break
                     self.link.count(self.lane, len(batch))
                     self.rest += b"".join(map(self.lane.encode, batch))
-                    if not self._push():
+                    whole = self._push()
+                    self.link.want_write()
+                    if not whole:
                         self.taken = self.link.loop.create_future()
                         await self.taken
                         self.taken = None
-                    self.link.want_write()
-                    if self.last or is_over(self):
+                    if is_over(self):
                         break
         except (ArchiveUnavailable, FeedUnavailable):
             self.end = self.end or "unavailable"

@@ -24,11 +24,12 @@ def tick(link: Link) -> None:
         link.meters.ended.labels("stuck").inc(len(link.outlets))
         link.abort()
         return
-    link.turn()  # so that no heartbeat's cursor is ahead of what was delivered
+    link.turn()  # so that no heartbeat's cursor is ahead of what was delivered; one that lags or is not read gets none
     beats: dict[Lane, list[int]] = {link.sse: [], link.ws: []}
     for outlet in [outlet for outlet in link.outlets.values() if outlet.at <= now]:
         if outlet.task is None and not outlet.last:
             _look_at(outlet, now, beats[outlet.lane])
+        outlet.end_if_deaf(now)
         outlet.at = _next_look_at(outlet, now)
     for lane, numbers in beats.items():
         if numbers:
@@ -51,7 +52,7 @@ def _look_at(outlet: Outlet, now: float, beats: list[int]) -> None:
         outlet.open(anew(outlet))
     elif word := warning(outlet):
         outlet.say(outlet.lane.encode(word))
-    if now >= outlet.beat_at:
+    if now >= outlet.beat_at and not link.lags and link.paused_since is None:
         outlet.beat_at = now + link.heartbeat
         if outlet.live:
             beats.append(outlet.number)

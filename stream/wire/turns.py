@@ -16,18 +16,20 @@ from stream.wire.core import Core
 from stream.wire.lane import Lane
 from stream.wire.outlet import Outlet
 from stream.wire.spread import spread
+from stream.wire.stile import Stile
 from stream.wire.voice import close
 
 log = logging.getLogger(__name__)
 
 _TURN = 0.005  # seconds for streams that are behind, before others have the loop
+_DELIVERIES = 100_000  # of new entries in one turn; a burst of less goes out as one frame for each stream
 
 
 class Turns(ABC):
     """The streams of one connection, as a group of the hub."""
 
-    def __init__(self, node: Node, meters: Meters) -> None:
-        self.node, self.meters = node, meters
+    def __init__(self, node: Node, meters: Meters, stile: Stile) -> None:
+        self.node, self.meters, self._stile = node, meters, stile
         self.loop = asyncio.get_running_loop()
         self.core = Core()
         self.sse = Lane("wire-sse", lambda frame: frame.sse)
@@ -81,10 +83,19 @@ class Turns(ABC):
             waiting = (entry.seq for entry in chain(self._pending, entries) if entry.arrival.actor in authors)
             outlet.fall_behind(next(waiting, self.ring.head))
             outlet.want_turn()
+        elif outlet.number in self.trailing and outlet.place is None:
+            outlet.place = (self._pending or entries)[
+                0
+            ].seq  # where its turn will put it: what a follow brings ends there
 
     def deliver(self, entries: Sequence[Entry]) -> None:
         self._pending += entries
         self.want_write()
+
+    @property
+    def lags(self) -> bool:
+        """Whether live streams have not been told of everything."""
+        return bool(self._pending)
 
     def next_seq(self) -> int:
         """The place of a live stream of the link: what has been delivered to it ends there."""
@@ -104,13 +115,18 @@ class Turns(ABC):
 
     def _turn(self) -> None:
         if self._pending:
-            entries, self._pending = self._pending, []
+            entries = self._some_of_pending()
             for number in self.trailing:
                 outlet = self.outlets[number]
                 outlet.place = entries[0].seq if outlet.place is None else outlet.place
                 outlet.want_turn()
             for lane in (self.sse, self.ws):
                 self.count(lane, spread(self, lane, entries))
+        if self._pending:
+            # Whoever is behind would come to what is still pending here, and then get it twice.
+            self.want_write()
+            self.flush()
+            return
         until = self.loop.time() + _TURN
         while self._due and self.paused_since is None:
             number = next(iter(self._due))
@@ -122,6 +138,18 @@ class Turns(ABC):
                 break
         self.flush()
 
+    def _some_of_pending(self) -> list[Entry]:
+        """Takes the next ones, as many as make a turn."""
+        entries, many = self._pending, 0
+        if len(entries) * len(self.outlets) > _DELIVERIES:
+            for number, entry in enumerate(entries, 1):
+                many += self.sse.count(entry.arrival.actor) + self.ws.count(entry.arrival.actor)
+                if many >= _DELIVERIES:
+                    self._pending = entries[number:]
+                    return entries[:number]
+        self._pending = []
+        return entries
+
     def want(self, number: int) -> None:
         """A turn for this stream."""
         self._due[number] = None
@@ -131,7 +159,7 @@ class Turns(ABC):
         """A turn, soon."""
         if not self._scheduled and not self.closed:
             self._scheduled = True
-            self.loop.call_soon(self.turn)
+            self._stile.ask(self)
 
     def room(self, number: int) -> int:
         """How much can be written on this stream now."""

@@ -49,7 +49,7 @@ class Voice:
             raise Violation(int(error.code), str(error)) from None
 
     def _message(self, piece: str | bytes, finished: bool) -> Iterator[str | bytes]:
-        self._size += len(piece)
+        self._size += len(piece) + 1  # a piece without a byte is kept, too
         if self._size > _MAX_MESSAGE:
             raise Violation(CloseReason.MESSAGE_TOO_BIG, "the message is too long")
         self._pieces.append(piece if isinstance(piece, str) else bytes(piece))

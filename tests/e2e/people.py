@@ -11,6 +11,8 @@ from uuid import uuid4
 import httpx
 import websockets
 
+from tests import known
+
 PASSWORD = "1234567890"
 
 
@@ -65,6 +67,7 @@ class Person:
         body = answer.json()
         assert body["object"] == "token" and body["username"] == self.username
         self.id, self.token = body["userId"], body["token"]
+        known.remember(body["token"], body["refresh_token"], *answer.cookies.values(), PASSWORD)
         self.client.cookies.clear()
 
 

@@ -3,20 +3,23 @@
 import asyncio
 from typing import Any
 
-from local.system import System
+from tests.doors import DOORS
 from tests.e2e.conftest import MakePerson
-from tests.e2e.people import PASSWORD, listening, listening_by_websocket
+from tests.e2e.people import PASSWORD, listening_by_websocket
+from tests.e2e.test_story import WAYS, Open
 
 
-async def test_an_account_goes_with_everything_in_it_and_followers_are_told(system: System, person: MakePerson) -> None:
+@DOORS
+@WAYS
+async def test_an_account_goes_with_everything_in_it_and_followers_are_told(person: MakePerson, open: Open) -> None:
     reader, late, author = await person(), await person(), await person()
     for someone in (reader, late):
         await someone.follow(author.id)
-    async with listening(late) as before:
+    async with open(late) as before:
         await author.post("seen")
         await before.until("post")
 
-    async with listening(reader) as page, listening_by_websocket(author) as own:
+    async with open(reader) as page, listening_by_websocket(author) as own:
         await author.follow(reader.id)
         await author.post("to be forgotten")
         await page.until("post")
@@ -27,13 +30,14 @@ async def test_an_account_goes_with_everything_in_it_and_followers_are_told(syst
     assert told.data["actor"] == {"id": author.id, "username": author.username}
     assert bye.data["reason"] == "signed-out"
     assert (await author.call("GET", "/v1/me")).status_code == 401
-    async with listening(author) as refused:
+    async with open(author) as refused:
         assert [frame.event for frame in refused.frames] == ["bye"]
 
-    async with listening(late, before.cursor) as again:  # was away all the while
+    async with open(late, before.cursor) as again:  # was away all the while
         await again.until("account-deleted")
+
     async def shown() -> list[Any]:
-        async with listening(reader) as anew:
+        async with open(reader) as anew:
             (snapshot,) = await anew.until("snapshot")
         return [item for item in snapshot.data["items"] if item["actor"]["id"] == author.id]
 

@@ -1,5 +1,7 @@
 """The feed client as it is built, against the real server: what its own tests say of a fake one."""
 
+import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ from local.system import System
 from tests.e2e.conftest import MakePerson, NewContext
 from tests.e2e.people import PASSWORD, Person
 
-BUILT = Path(__file__).parents[2] / "frontend" / "feed" / "dist" / "feed.js"
+FRONTEND = Path(__file__).parents[2] / "frontend"
+BUILT = FRONTEND / "feed" / "dist" / "feed.js"
 OPEN = """async ({ user, token, cursor, tokenIn }) => {
     const { Feed } = await import("/feed-as-built.js");
     const told = { events: [], snapshots: [], gaps: [], states: [], frames: [] };
@@ -109,3 +112,58 @@ async def test_without_cookies_the_token_travels_in_the_address(client_of: Clien
     await client_of.until("told.states.at(-1)?.phase === 'live'")
     await client_of.person.post("heard")
     await client_of.until("told.events.at(-1) === 'heard'")
+
+
+async def test_a_node_killed_under_an_open_feed_makes_it_hand_over_nothing_twice_and_leave_nothing_out(
+    client_of: Client, system: System
+) -> None:
+    await client_of.open()
+    await client_of.until("told.states.at(-1)?.phase === 'live'")
+    node = await client_of.told("states.at(-1).node")
+
+    for n in range(24):
+        await client_of.person.post(f"mark {n}")
+        if n == 7:
+            await system.kill(node)
+    await client_of.until("told.events.at(-1) === 'mark 23' && told.states.at(-1)?.phase === 'live'")
+    await client_of.person.post("the end")
+    await client_of.until("told.events.at(-1) === 'the end'")
+
+    assert await client_of.told("events") == [*(f"mark {n}" for n in range(24)), "the end"]
+    assert await client_of.told("frames.filter((event) => event === 'hello').length") >= 2
+    await system.start(node)
+
+
+CONSUMER = """import { Feed, type FeedEvent, type State } from "@stickyfeed/feed";
+
+const said = (event: FeedEvent): string => (event.type === "post" ? event.object.text : event.actor.username);
+export const feed = new Feed("/v1/stream", {
+  onEvent: (event) => console.log(said(event)),
+  onState: (state: State) => console.log(state.phase === "waiting" ? state.ms : state.tab),
+  token: async () => null,
+});
+// @ts-expect-error: a type that was any would take this too
+feed.cursor = 7;
+"""
+
+
+@pytest.mark.parametrize("resolution", ["bundler", "nodenext"])
+async def test_the_package_resolves_by_its_name_with_types_and_without_its_sources(
+    tmp_path: Path, resolution: str
+) -> None:
+    package = tmp_path / "node_modules" / "@stickyfeed" / "feed"
+    (package / "dist").mkdir(parents=True)
+    for file in (FRONTEND / "feed" / "package.json", *(FRONTEND / "feed" / "dist").iterdir()):
+        (package / file.relative_to(FRONTEND / "feed")).write_bytes(file.read_bytes())
+    (tmp_path / "package.json").write_text(json.dumps({"type": "module"}))
+    (tmp_path / "mine.ts").write_text(CONSUMER)
+    module = "nodenext" if resolution == "nodenext" else "esnext"
+    tsc = await asyncio.create_subprocess_exec(
+        *(str(FRONTEND / "node_modules" / ".bin" / "tsc"), "--strict", "--noEmit", "--target", "es2022"),
+        *("--module", module, "--moduleResolution", resolution, "mine.ts"),
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await tsc.communicate()
+
+    assert (tsc.returncode, said.decode()) == (0, "")

@@ -1,9 +1,12 @@
 """Many tabs, one stream: whoever holds it may go, freeze or sign out, and no tab loses anything."""
 
 import httpx
-from playwright.async_api import expect
+import pytest
+from playwright.async_api import Route, expect
 
 from local.system import System
+from tests.e2e.buffering import stalling_proxy
+from tests.e2e.conftest import NewContext
 from tests.e2e.people import Person
 from tests.e2e.visitors import Visitor, streams_of, until_streams
 
@@ -64,3 +67,55 @@ async def test_signing_out_in_one_tab_ends_all(ann: Visitor, system: System, cli
     await has_streams(program, 0)
     await third.page.reload()
     await expect(third.page.get_by_role("form", name="Sign in")).to_be_visible()
+
+
+async def test_a_sign_out_ends_all_tabs_though_the_stream_says_nothing_and_leaves_nothing_behind(
+    system: System, new_context: NewContext
+) -> None:
+    kept = "Object.keys(localStorage).filter((name) => name.startsWith('feed cursor')).length"
+    async with stalling_proxy(system.address) as proxy:
+        first = await Visitor.signed_up(await new_context(), proxy.address)
+        second, third = await first.another_tab(), await first.another_tab()
+        await first.post("so that there is a cursor")
+        await first.page.evaluate("window.dispatchEvent(new Event('pagehide'))")
+        assert await first.page.evaluate(kept) == 1
+        proxy.stall()
+
+        await second.sign_out()
+
+        for tab in (first, third):
+            await tab.sees_the_door()
+        assert await second.page.evaluate(kept) == 0
+
+
+@pytest.mark.parametrize("seen_by", ["its next call", "its next stream"])
+async def test_a_page_whose_browser_somebody_else_has_signed_in_to_becomes_theirs_and_posts_nothing_as_them(
+    system: System, new_context: NewContext, writer: Person, seen_by: str
+) -> None:
+    """Both were at the door; the cookies are of whoever came in last."""
+    context = await new_context()
+    ann, bob = [await Visitor.arrived(context, system.address, name) for name in ("ann", "bob")]
+    await ann.sign_up()
+    await bob.sign_up()
+    await bob.follow(writer.username)
+    await expect(ann.page.get_by_role("banner")).to_contain_text(ann.name)
+
+    async def refuse(route: Route) -> None:
+        await route.fulfill(status=401, json={"error": "token-expired"})
+
+    if seen_by == "its next call":
+        await ann.page.route("**/v1/posts", refuse, times=1)
+        await ann.page.get_by_label("What is happening?").fill("mark by ann")
+        await ann.page.get_by_role("button", name="Post", exact=True).click()
+    else:
+        await context.set_offline(True)
+        await expect(ann.connection).to_have_text("Offline")
+        await ann.write("mark by ann")
+        await context.set_offline(False)
+
+    await expect(ann.page.get_by_role("banner")).to_contain_text(bob.name)
+    await writer.post("mark for bob")
+    for page in (ann, bob):
+        await page.sees("mark for bob")
+        await expect(page.page.locator(".draft")).to_have_count(0)
+        assert page.faults == []

@@ -87,6 +87,7 @@ async def test_a_client_that_comes_back_gets_what_it_missed_and_nothing_twice(pe
     assert [f.data["object"]["text"] for f in second.events("post")] == [*[f"missed {n}" for n in range(5)], "live"]
 
 
+@DOORS
 @WAYS
 @pytest.mark.parametrize(
     ("cursor", "reason"), [("garbage", "malformed"), ("AQAAAAAF", "epoch"), ("AQ%00", "malformed")]
@@ -147,10 +148,12 @@ async def test_sign_out_ends_the_streams_of_that_session_with_a_reason(person: M
         assert [frame.event for frame in refused.frames] == ["bye"]
 
 
-async def test_an_unfollowed_author_is_heard_no_more(person: MakePerson) -> None:
+@DOORS
+@WAYS
+async def test_an_unfollowed_author_is_heard_no_more(person: MakePerson, open: Open) -> None:
     reader, author = await person(), await person()
     await reader.follow(author.id)
-    async with listening(reader) as page:
+    async with open(reader) as page:
         await author.post("before")
         await page.until("post")
         assert (await reader.call("DELETE", f"/v1/friends/{author.id}")).status_code == 204
@@ -162,12 +165,13 @@ async def test_an_unfollowed_author_is_heard_no_more(person: MakePerson) -> None
     assert [f.data["object"]["text"] for f in page.events("post")] == ["before", "mine"]
 
 
+@DOORS
 async def test_all_streams_of_a_user_are_on_one_node_and_users_on_both(person: MakePerson) -> None:
     people: list[Person] = [await person() for _ in range(12)]
     nodes: dict[int, set[str]] = {}
     for someone in people:
-        for _ in range(2):
-            async with listening(someone) as page:
+        for open in (listening, listening_by_websocket):
+            async with open(someone) as page:
                 nodes.setdefault(someone.id, set()).add(page.frames[0].data["node"])
 
     assert all(len(names) == 1 for names in nodes.values())

@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx
 from playwright.async_api import Browser, BrowserContext, Locator, Page, async_playwright, expect
 
+from tests import known
 from tests.e2e.people import Person
 
 PASSWORD = "a quiet long password"
@@ -82,12 +83,19 @@ class Visitor:
         await self.page.get_by_label("Password again").fill(PASSWORD)
         await self.page.get_by_role("form").get_by_role("button", name="Create account").click()
         await expect(self.connection).to_have_text(then, timeout=2 * WITHIN)  # WebSocket: after two tries without it
+        await self._remember()
 
     async def sign_in(self) -> None:
         await self.page.get_by_label("Username").fill(self.name)
         await self.page.get_by_label("Password").fill(PASSWORD)
         await self.page.get_by_role("form").get_by_role("button", name="Sign in").click()
         await self.sees_live()
+        await self._remember()
+
+    async def _remember(self) -> None:
+        """The tokens that the browser was given, and the password."""
+        cookies = await self.page.context.cookies()
+        known.remember(PASSWORD, *(cookie["value"] for cookie in cookies))
 
     async def sign_out(self) -> None:
         await self.page.get_by_role("banner").get_by_role("button", name="Sign out").click()
@@ -95,11 +103,11 @@ class Visitor:
 
     async def follow(self, name: str) -> None:
         await self.page.get_by_label("Search by name").fill(name)
-        await self.page.get_by_role("button", name=f"Follow {name}", exact=True).click()
+        await self.everybody.get_by_role("button", name=f"Follow {name}", exact=True).click()
         await expect(self.people.get_by_text(name)).to_be_visible()
 
     async def unfollow(self, name: str) -> None:
-        await self.page.get_by_role("button", name=f"Unfollow {name}", exact=True).first.click()
+        await self.page.get_by_role("button", name=f"Unfollow {name}").first.click()
         await expect(self.people.get_by_text(name)).to_have_count(0)
 
     async def write(self, text: str) -> None:
@@ -112,6 +120,11 @@ class Visitor:
         """Returns when the API has it."""
         await self.write(text)
         await expect(self.page.locator(".draft")).to_have_count(0)
+
+    async def delete(self, text: str) -> None:
+        """Takes back the post, at the second press."""
+        await self.feed.filter(has_text=text).get_by_role("button", name="Delete").click()
+        await self.feed.filter(has_text=text).get_by_role("button", name="Delete for good?").click()
 
     async def sees_live(self, *, other_tab: bool = False) -> None:
         await expect(self.connection).to_have_text("Live · via another tab" if other_tab else "Live")
@@ -138,6 +151,11 @@ class Visitor:
         return self.page.get_by_role("list", name="You follow")
 
     @property
+    def everybody(self) -> Locator:
+        """Whom the search has found."""
+        return self.page.get_by_role("list", name="Everybody")
+
+    @property
     def feed(self) -> Locator:
         return self.page.get_by_role("list", name="Feed").get_by_role("listitem")
 
@@ -159,6 +177,7 @@ class Visitor:
         answer = await client.post(f"{address}/v1/auth/sign-in", json={"username": self.name, "password": PASSWORD})
         client.cookies.clear()
         token = answer.raise_for_status().json()
+        known.remember(token["token"], token["refresh_token"])
         return Person(address, client, self.name, token["userId"], token["token"])
 
 

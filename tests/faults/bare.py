@@ -2,15 +2,15 @@
 can stop reading, or cut the connection at any frame, and sees repeats and ids just as they come."""
 
 import asyncio
-import json
 import socket
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from store import cursor
+from tests.faults.transports import open_sse
 
 _RETRY_AT_MOST = 0.3  # seconds: tests have less patience than browsers
 _SMALL_BUFFER = 4096
@@ -37,11 +37,15 @@ class Got:
 
 @dataclass(eq=False)
 class Reader:
-    """`door` is asked at every connect. `at` is the cursor to begin with, then the last id. `slow`: it takes very little unread."""
+    """`door` is asked at every connect. `at` is the cursor to begin with, then the last id. `slow`: it takes very little unread.
+
+    `open` is the transport: SSE, or WebSocket.
+    """
 
     door: Callable[[], Door]
     at: str | None = None
     slow: bool = False
+    open: Callable[..., Any] = open_sse
     frames: list[Got] = field(default_factory=list)
     connections: int = 0
     reading: asyncio.Event = field(default_factory=asyncio.Event)
@@ -96,22 +100,17 @@ class Reader:
         await asyncio.get_running_loop().sock_connect(plug, (host, int(port)))
         reader, self._socket = await asyncio.open_connection(sock=plug, limit=2**17)
         try:
-            headers = [*door.headers, *([("Last-Event-ID", self.at)] if self.at else [])]
-            lines = ["GET /v1/stream HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers)]
-            self._socket.write("\r\n".join([*lines, "", ""]).encode())
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            assert head.startswith(b"http/1.1 200"), head
-            if b"transfer-encoding: chunked" not in head:
-                return  # the edge, when no node is up: come again
+            frames = await self.open(reader, self._socket, door.headers, self.at)
+            if frames is None:
+                return
             self.connections += 1
-            rest = b""
-            while size := int(await reader.readline() or b"0", 16):
-                rest += (await reader.readexactly(size + 2))[:-2]
-                *whole, rest = rest.split(b"\n\n")
-                for frame in whole:
+            async with aclosing(frames):
+                async for event, id, data in frames:
                     await self.reading.wait()
-                    self._take(frame.decode())
-            await reader.readline()
+                    if self._socket.transport.is_closing():
+                        return  # cut: what the socket had received by then is lost, too
+                    self._take(Got(event, id, data, self.connections, time.monotonic()))
+                    await asyncio.sleep(0)  # whoever waits for this frame can cut here
         finally:
             self._socket.transport.abort()
 
@@ -122,11 +121,7 @@ class Reader:
             self._news.set()
             await asyncio.sleep(_RETRY_AT_MOST)
 
-    def _take(self, text: str) -> None:
-        fields = dict(line.split(": ", 1) for line in text.split("\n"))
-        if "data" not in fields:
-            return
-        got = Got(fields["event"], fields.get("id"), json.loads(fields["data"]), self.connections, time.monotonic())
+    def _take(self, got: Got) -> None:
         if got.id is not None:
             self.at = got.id
         self.frames.append(got)

@@ -7,7 +7,7 @@ import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -28,7 +28,9 @@ from tests.faults.bare import Door, Reader
 _PROJECT = Path(__file__).parents[2]
 _FAR = 4_000_000_000  # an expiry that no test lives to see
 _AT_ONCE = 50
-_BINDS = {"stream": "STREAM_BIND", "store": "STOREKEEPER_BIND"}
+_COME_AT_ONCE = 100
+_READY_WITHIN = 60  # seconds, where other things run beside
+_BINDS = {"stream": "STREAM_BIND", "tests.faults.hasty": "STREAM_BIND", "store": "STOREKEEPER_BIND"}
 
 
 @dataclass
@@ -95,21 +97,18 @@ class Beside:
 
     @asynccontextmanager
     async def reading(self, *readers: Reader) -> AsyncIterator[None]:
-        """All of them, live: each has its snapshot, or came with a cursor and has its hello."""
-        for reader in readers:
-            await reader.__aenter__()
-        try:
-            async with asyncio.TaskGroup() as group:
-                for reader in readers:
-                    group.create_task(reader.until(lambda r: bool(r.at and r.events("hello"))))
+        """All of them, live: each has its snapshot, or came with a cursor and has its hello. They come some at a time."""
+        async with AsyncExitStack() as stack:
+            for first in range(0, len(readers), _COME_AT_ONCE):
+                async with asyncio.TaskGroup() as group:
+                    for reader in readers[first : first + _COME_AT_ONCE]:
+                        await stack.enter_async_context(reader)
+                        group.create_task(reader.until(lambda r: bool(r.at and r.events("hello")), 60))
             yield
-        finally:
-            for reader in readers:
-                await reader.__aexit__()
 
-    def node(self, **settings: str) -> AbstractAsyncContextManager[OneMore]:
+    def node(self, package: str = "stream", **settings: str) -> AbstractAsyncContextManager[OneMore]:
         """One more stream node, ready, which the edge does not know. Its settings are those of the system, and these."""
-        return one_more(self.system, "stream", {"NODE_NAME": "extra", **settings})
+        return one_more(self.system, package, {"NODE_NAME": "extra", **settings})
 
 
 @asynccontextmanager
@@ -126,7 +125,7 @@ async def one_more(
             *(sys.executable, "-m", package), cwd=_PROJECT, env=environment, stderr=out
         )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(_READY_WITHIN):
             while not await _is_ready(address):
                 assert process.returncode is None, f"it has ended: {log.read_text()[-2000:]}"
                 await asyncio.sleep(0.05)

@@ -13,8 +13,9 @@ from tests.faults.model import World
 @pytest.fixture
 async def world(system: System, address: str) -> AsyncIterator[World]:
     """The system of all tests."""
-    async with httpx.AsyncClient(timeout=30, limits=httpx.Limits(max_connections=None)) as client:
-        yield World(system, client, address)
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(timeout=30, limits=limits) as client, World(system, client, address) as world:
+        yield world
 
 
 @pytest.fixture(scope="session")

@@ -6,14 +6,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import httpx
 
 from local.system import System
 from tests.e2e.people import Person
 from tests.faults.bare import Door, Reader
-from tests.faults.members import Member, Tally
+from tests.faults.deeds import Tally, now_as_events_have_it
+from tests.faults.members import Member
 from tests.faults.pages import Page, Reading, SocketReader
 
 _OURS = ("haproxy", "api-1", "api-2", "stream-1", "stream-2", "storekeeper-1")
@@ -50,7 +50,7 @@ class Crowd:
         """Everybody acts, from a new leaf on, until the end of the block and what they have begun is answered."""
         self.tally.answers.clear()
         self.tally.slowest, self.tally.last_refused, self.tally.stale = 0.0, 0.0, 0
-        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
+        now = now_as_events_have_it()
         for member in self.members:
             member.turn_over(now)
         self._stop.clear()
@@ -95,12 +95,10 @@ class Crowd:
         """After `acting`: everything has arrived, once and in order, on every page and in every feed."""
         now = time.monotonic()
         await _until(lambda: not any(member.lacks(now) for member in self.members), quietly=True)
-        orders = {
-            member.id: [deed.key for deed in member.deeds if deed.answered is not None] for member in self.members
-        }
+        orders = {member.id: member.order() for member in self.members}
         for member in self.members:
             missing = member.lacks(now)
-            assert not missing, f"{len(missing)} of {len(member.due(now))} are missing on a page: {sorted(missing)[:5]}"
+            assert not missing, f"{len(missing)} of {len(member.due(now))} are missing on a page: {missing[:5]}"
             member.page.check(orders)
         for member in self.members:
             await self._feed_is_whole(member, now)

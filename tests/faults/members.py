@@ -1,51 +1,21 @@
 """A member of the crowd: somebody who acts at random and notes what was answered, with a page open."""
 
-import asyncio
 import random
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-import httpx
-
-from tests.e2e.people import Person
-from tests.faults.pages import Key, Page, key_of
-
-_AGAIN = 0.2  # seconds after which a refused request is tried again
-_REFUSALS = {502, 503, 504}
+from tests.e2e.people import PASSWORD, Person
+from tests.faults.asking import Asking
+from tests.faults.deeds import Deed, Key, Tally, key_of, now_as_events_have_it
+from tests.faults.pages import Page
 
 
-@dataclass(eq=False, slots=True)
-class Deed:
-    """Something that others are to see. Until it is answered nobody knows whether it was done. Times are monotonic."""
-
-    key: Key
-    began: float
-    answered: float | None = None
-
-
-@dataclass
-class Tally:
-    """How requests were answered."""
-
-    answers: Counter[str] = field(default_factory=Counter)  # "write 201", "read 503", "write cut"
-    slowest: float = 0.0
-    last_refused: float = 0.0  # monotonic seconds
-    stale: int = 0  # answers that did not have what the asker had written before
-
-    def __str__(self) -> str:
-        return f"{dict(sorted(self.answers.items()))}, {self.stale} stale, the slowest in {self.slowest:.1f} s"
-
-    def refused(self, kind: str) -> int:
-        """How many writes, or reads, were not done."""
-        return sum(count for said, count in self.answers.items() if said.startswith(kind) and said[-3] not in "24")
-
-
-@dataclass(eq=False)
+@dataclass(
+    eq=False, repr=False
+)  # a repr would walk along every path through the crowd; asyncio asks for one of what a fixture gives
 class Member:
     """`steady` are followed all the time; about the `fickle` ones the member changes their mind. `since`: followed for sure."""
 
@@ -61,6 +31,13 @@ class Member:
     _posts: list[tuple[int, str]] = field(default_factory=list)  # that can be taken back
     _back: set[str] = field(default_factory=set)  # texts of those that were, or may have been, taken back
     _number: int = 0
+    _elsewhere: str = ""  # the token of a second session
+    _guests: list[Deed] = field(default_factory=list)  # how those have left whom the member had brought and followed
+
+    _brought: set[int] = field(default_factory=set)  # all guests there ever were
+
+    def __post_init__(self) -> None:
+        self._ask = Asking(self.person, self.tally)
 
     @property
     def id(self) -> int:
@@ -69,45 +46,58 @@ class Member:
     def turn_over(self, now: str) -> None:
         """A new leaf: what was done until now counts no more."""
         self.page.turn_over()
-        self.deeds, self._posts, self._back, self.began = [], [], set(), now
+        self.deeds, self._posts, self._back, self._guests, self.began = [], [], set(), [], now
 
     async def act(self) -> None:
         """Does one thing, again and again until it is done for sure: a post is sent again with the same Idempotency-Key."""
-        what: Sequence[Callable[[], Awaitable[None]]] = (self._post, self._take_back, self._look)
+        what: Sequence[Callable[[], Awaitable[None]]] = (
+            self._post,
+            self._take_back,
+            self._look,
+            self._turn_session,
+            self._see_a_guest_leave,
+        )
         if random.random() < self.fickleness:
             await self._change_mind()
         else:
-            await random.choices(what, (8, 1, 1))[0]()
+            await random.choices(what, (64, 8, 8, 4, 1))[0]()
 
     async def follow(self, other: "Member") -> None:
-        await self._until(("POST", f"/v1/friends/{other.id}"), 200, 201)
+        await self._ask.until(("POST", f"/v1/friends/{other.id}"), 200, 201)
         self.since[other.id] = time.monotonic()
 
     async def unfollow(self, other: "Member") -> None:
         del self.since[other.id]
-        await self._until(("DELETE", f"/v1/friends/{other.id}"), 204)
+        await self._ask.until(("DELETE", f"/v1/friends/{other.id}"), 204)
 
     async def feed(self) -> list[dict[str, Any]]:
         """The events of the feed that are of this leaf, newest first, page by page."""
         items: list[dict[str, Any]] = []
         query: dict[str, Any] = {"limit": 100}
         while True:
-            body = (await self._until(("GET", "/v1/feed"), 200, params=query)).json()
+            body = (await self._ask.until(("GET", "/v1/feed"), 200, params=query)).json()
             items += [event for event in body["items"] if event["at"] >= self.began]
             if body["next"] is None or body["items"][-1]["at"] < self.began:
                 return items
             query["before"] = body["next"]
 
-    def due(self, before: float) -> set[Key]:
+    def due(self, before: float) -> list[Deed]:
         """What must have come to the page of all that was answered `before`: the deeds of those followed then and ever since."""
-        return {
-            deed.key
+        left = [deed for deed in self._guests if deed.answered is not None and deed.answered < before]
+        return left + [
+            deed
             for other in (self, *self.steady, *self.fickle)
             for since in [self.since.get(other.id) if other is not self else 0.0]
             if since is not None
             for deed in other.deeds
             if deed.began > since and deed.answered is not None and deed.answered < before
-        }
+        ]
+
+    def order(self) -> list[Key]:
+        """Keys of the events of what the member has done for sure, in the order of doing."""
+        done = [deed for deed in self.deeds if deed.answered is not None]
+        shown = sorted(key for key in self.page.came if key[0] in ("login", "logout"))
+        return [key for deed in done for key in ([deed.key] if deed.when is None else shown) if deed.is_told_by(key)]
 
     def due_in_feed(self, before: float) -> set[Key]:
         """What must be in the feed of all that was answered `before`: everything of everybody followed now."""
@@ -137,9 +127,9 @@ class Member:
             gone = {item["id"] for item in items if item["object"].get("id") in taken and item["type"] == "post"}
             assert not gone, f"{len(gone)} posts that were taken back are in the feed"
 
-    def lacks(self, before: float) -> set[Key]:
+    def lacks(self, before: float) -> list[Key]:
         self.page.look()
-        return self.due(before) - self.page.came.keys()
+        return [deed.key for deed in self.due(before) if not self.page.shows(deed)]
 
     def _followed(self) -> Collection["Member"]:
         return [self, *(other for other in (*self.steady, *self.fickle) if other.id in self.since)]
@@ -150,7 +140,7 @@ class Member:
         deed = Deed(("post", text), time.monotonic())
         self.deeds.append(deed)
         key = {"Idempotency-Key": f'"{uuid4()}"'}
-        answer = await self._until(("POST", "/v1/posts"), 201, json={"text": text}, headers=key)
+        answer = await self._ask.until(("POST", "/v1/posts"), 201, json={"text": text}, headers=key)
         deed.answered = time.monotonic()
         self._posts.append((answer.json()["id"], text))
 
@@ -161,7 +151,44 @@ class Member:
         self._back.add(text)
         deed = Deed(("post-deleted", post_id), time.monotonic())
         self.deeds.append(deed)
-        await self._until(("DELETE", f"/v1/posts/{post_id}"), 204, 404)  # 404: an earlier try was cut and had done it
+        await self._ask.until(
+            ("DELETE", f"/v1/posts/{post_id}"), 204, 404
+        )  # 404: an earlier try was cut and had done it
+        deed.answered = time.monotonic()
+
+    async def _turn_session(self) -> None:
+        """Signs in a second time, or out there; the page goes on with the first session."""
+        kind, began = "logout" if self._elsewhere else "login", now_as_events_have_it()
+        deed = Deed((kind, self.id), time.monotonic())
+        self.deeds.append(deed)
+        if self._elsewhere:
+            headers = {"Authorization": f"Bearer {self._elsewhere}"}
+            # 401: an earlier try was cut and had done it
+            await self._ask.until(("POST", "/v1/auth/sign-out"), 204, 401, headers=headers)
+            self._elsewhere = ""
+        else:
+            body = {"username": self.person.username, "password": PASSWORD}
+            answer = await self._ask.until(("POST", "/v1/auth/sign-in"), 200, json=body)
+            self._elsewhere = answer.json()["token"]
+        deed.when, deed.answered = (began, now_as_events_have_it()), time.monotonic()
+
+    async def _see_a_guest_leave(self) -> None:
+        """Brings somebody new, follows them, and sees them post and delete their account."""
+        name = f"g-{uuid4().hex[:12]}"
+        body = {"username": name, "password": PASSWORD, "passwordConfirm": PASSWORD}
+        answer = await self._ask.until(("POST", "/v1/auth/sign-up"), 201, 409, json=body)
+        if answer.status_code == 409:  # an earlier try was cut and had done it
+            answer = await self._ask.until(
+                ("POST", "/v1/auth/sign-in"), 200, json={"username": name, "password": PASSWORD}
+            )
+        guest, token = answer.json()["userId"], {"Authorization": f"Bearer {answer.json()['token']}"}
+        self._brought.add(guest)
+        await self._ask.until(("POST", f"/v1/friends/{guest}"), 200, 201)
+        await self._ask.until(("POST", "/v1/posts"), 201, json={"text": f"{name} was here"}, headers=token)
+        deed = Deed(("account-deleted", guest), time.monotonic())
+        self._guests.append(deed)
+        # 401: an earlier try was cut and had done it
+        await self._ask.until(("DELETE", "/v1/me"), 204, 401, json={"password": PASSWORD}, headers=token)
         deed.answered = time.monotonic()
 
     async def _change_mind(self) -> None:
@@ -171,32 +198,11 @@ class Member:
 
     async def _look(self) -> None:
         """Reads the feed, and whom they follow, which is what they have said themselves a moment ago."""
-        friends = await self._once("GET", "/v1/friends")
-        if friends is not None and {friend["id"] for friend in friends.json()["items"]} != self.since.keys():
-            self.tally.stale += 1
-        answer = await self._once("GET", "/v1/feed", params={"limit": 20})
+        friends = await self._ask.once("GET", "/v1/friends")
+        if friends is not None:
+            listed = {friend["id"] for friend in friends.json()["items"]}
+            self.tally.stale += listed - self._brought != self.since.keys()  # that they have left, they said themselves
+        answer = await self._ask.once("GET", "/v1/feed", params={"limit": 20})
         if answer is not None:
             ids = [item["id"] for item in answer.json()["items"]]
             assert ids == sorted(set(ids), reverse=True), "an event is twice in the feed, or out of order"
-
-    async def _until(self, what: tuple[str, str], *good: int, **rest: Any) -> httpx.Response:
-        answer = await self._once(*what, **rest)
-        while answer is None:
-            await asyncio.sleep(_AGAIN)
-            answer = await self._once(*what, **rest)
-        assert answer.status_code in good, answer.text
-        return answer
-
-    async def _once(self, method: str, path: str, **rest: Any) -> httpx.Response | None:
-        """The answer; None if the request was cut, or refused for now."""
-        kind, began = "read" if method == "GET" else "write", time.monotonic()
-        answer: httpx.Response | None = None
-        with suppress(httpx.TransportError):
-            answer = await self.person.call(method, path, **rest)
-        said = answer.status_code if answer is not None else "cut"
-        self.tally.answers[f"{kind} {said}"] += 1
-        self.tally.slowest = max(self.tally.slowest, time.monotonic() - began)
-        if answer is None or answer.status_code in _REFUSALS:
-            self.tally.last_refused = time.monotonic()
-            return None
-        return answer

@@ -1,18 +1,17 @@
 """What must arrive, and what did: authors that note what they have posted, followers that come back as a browser does."""
 
 import asyncio
-import base64
-import json
 import random
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
 from local.system import System
 from store import cursor
+from tests.doors import edge_before
 from tests.e2e.people import Got, Person, sse
 
 _COMES_BACK = (0.05, 0.4)  # seconds; a browser would wait for `retry`, which only makes a test slow
@@ -105,6 +104,15 @@ class World:
     system: System
     client: httpx.AsyncClient
     address: str  # the edge
+    _edges: dict[tuple[str, str], str] = field(default_factory=dict)
+    _open: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Closes the edges that were opened for it."""
+        await self._open.aclose()
 
     async def author(self) -> Author:
         return Author(await Person.signed_up(self.address, self.client))
@@ -116,18 +124,13 @@ class World:
             await person.follow(author.person.id)
         return Follower(self.address, {"Authorization": f"Bearer {person.token}"}, followed)
 
-    def straight(self, node: str, follower: Follower) -> Follower:
-        """The same reader at a node's own door, past the edge, from the same cursor on."""
-        payload = follower.headers["Authorization"].split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        headers = follower.headers | {
-            "X-Edge-Secret": self.system.env["EDGE_SECRET"],
-            "X-User-Id": str(claims["uid"]),
-            "X-Session-Id": claims["sid"],
-            "X-Token-Exp": str(claims["exp"]),
-        }
-        (address,) = self.system.processes[node].addresses
-        return Follower(address, headers, follower.follows, follower.frames, follower.at)
+    async def straight(self, node: str, follower: Follower, door: str) -> Follower:
+        """The same reader at one node alone, by an edge that knows no other, from the same cursor on."""
+        if (node, door) not in self._edges:
+            number = node.removeprefix("stream-")
+            told = {f"STREAM_{kind}1": self.system.env[f"STREAM_{kind}{number}"] for kind in ("", "WIRE_")}
+            self._edges[node, door] = await self._open.enter_async_context(edge_before(self.system, door, told))
+        return Follower(self._edges[node, door], follower.headers, follower.follows, follower.frames, follower.at)
 
     @asynccontextmanager
     async def staying(self, *followers: Follower) -> AsyncIterator[None]:

@@ -12,8 +12,9 @@ from typing import Any, Protocol, Self
 import websockets
 
 from tests.faults.bare import Got, assert_ids_never_go_back
+from tests.faults.deeds import Deed, Key, key_of
 
-Key = tuple[str, object]  # ("post", its text) or ("post-deleted", the post's id)
+_SHOWN = ("post", "post-deleted", "login", "logout", "account-deleted")
 _PAUSE = (0.1, 0.3)  # seconds; a browser waits for `retry`
 
 
@@ -80,7 +81,8 @@ class Page:
         del self.reader.frames[:]
         self.came: dict[Key, list[str]] = {}
         self.by_author: dict[int, list[Key]] = {}
-        self.repeats: Counter[str] = Counter()
+        self.repeats: Counter[str] = Counter()  # how often an event came again, by its id
+        self._sure: set[str] = set()
         self.gaps: list[dict[str, Any]] = []
 
     def look(self) -> None:
@@ -90,10 +92,15 @@ class Page:
                 self.gaps.append(frame.data)
             elif frame.event == "snapshot":
                 for event in frame.data["items"]:
-                    self._take(event)
-            elif frame.event in ("post", "post-deleted"):
-                self._take(frame.data)
+                    self._take(event, is_sure=True)
+            elif frame.event in _SHOWN:
+                # A frame without an id belongs to the follow behind it and may come again (docs/protocol.md).
+                self._take(frame.data, is_sure=frame.id is not None)
         self._seen = len(self.reader.frames)
+
+    def shows(self, deed: Deed) -> bool:
+        """Whether it has come."""
+        return deed.key in self.came if deed.when is None else any(deed.is_told_by(key) for key in self.came)
 
     def check(self, orders: Mapping[int, Sequence[Key]]) -> None:
         """No gap, nothing under two ids, ids that never go back, and of each author what came in the order given."""
@@ -106,20 +113,15 @@ class Page:
             assert came == sorted(came), f"what {author} did came out of order"
         assert_ids_never_go_back(self.reader.frames)
 
-    def _take(self, event: dict[str, Any]) -> None:
+    def _take(self, event: dict[str, Any], *, is_sure: bool) -> None:
         key = key_of(event)
         if key is None:
             return
         ids = self.came.setdefault(key, [])
         if not ids:
             self.by_author.setdefault(event["actor"]["id"], []).append(key)
-        elif event["id"] in ids:
+        if is_sure and event["id"] in self._sure:
             self.repeats[event["id"]] += 1
+        if is_sure:
+            self._sure.add(event["id"])
         ids.append(event["id"])
-
-
-def key_of(event: dict[str, Any]) -> Key | None:
-    """Which deed the event tells of."""
-    if event["type"] == "post":
-        return "post", event["object"]["text"]
-    return ("post-deleted", event["object"]["id"]) if event["type"] == "post-deleted" else None

@@ -6,6 +6,7 @@ import random
 import signal
 import time
 
+from tests.doors import DOORS
 from tests.faults.model import Follower, World, arrive, until
 
 # Seconds; FAULT_SECONDS=30 shows the same for longer.
@@ -30,17 +31,20 @@ async def test_g3_a_node_killed_in_the_middle_of_a_burst_loses_and_doubles_nothi
     assert all(hello["resumed"] for follower in followers for hello in follower.hellos[1:])
 
 
-async def test_g3_a_client_cut_again_and_again_in_the_middle_of_its_replay_gets_everything_once(world: World) -> None:
+@DOORS
+async def test_g3_a_client_cut_again_and_again_in_the_middle_of_its_replay_gets_everything_once(
+    world: World, door: str
+) -> None:
     authors = [await world.author() for _ in range(5)]
     follower = await world.follower(authors)
     async with world.staying(follower):
         pass
-    await asyncio.gather(*(author.burst(60) for author in authors))
+    await asyncio.gather(*(author.burst(30) for author in authors))
 
     reader: Follower = follower
     for turn in range(200):
-        reader = world.straight(f"stream-{turn % 2 + 1}", reader)
-        most = random.randrange(1, 25)
+        reader = await world.straight(f"stream-{turn % 2 + 1}", reader, door)
+        most = random.randrange(1, 12)
         async for _ in reader.read(world.client):
             most -= 1
             if most == 0 or not reader.lacks():
@@ -52,10 +56,13 @@ async def test_g3_a_client_cut_again_and_again_in_the_middle_of_its_replay_gets_
     assert not reader.seen("gap")
 
 
-async def test_g3_a_client_that_comes_to_a_node_that_lags_gets_what_it_lacks_and_nothing_again(world: World) -> None:
+@DOORS
+async def test_g3_a_client_that_comes_to_a_node_that_lags_gets_what_it_lacks_and_nothing_again(
+    world: World, door: str
+) -> None:
     author = await world.author()
     home = await world.follower([author])
-    reader = world.straight("stream-1", home)
+    reader = await world.straight("stream-1", home, door)
     lagging = world.system.processes["stream-2"].pid
     assert lagging
     async with world.staying(reader):
@@ -64,7 +71,8 @@ async def test_g3_a_client_that_comes_to_a_node_that_lags_gets_what_it_lacks_and
             await author.burst(40)
             await until(lambda: not reader.lacks())
         finally:
-            moved = world.straight("stream-2", reader)
+            # An edge that has just come knows nothing ill of the node yet.
+            moved = await world.straight("stream-2", reader, door)
             coming = asyncio.create_task(moved.stay(world.client))  # waits at the door of the frozen node
             await asyncio.sleep(0.2)
             os.kill(lagging, signal.SIGCONT)

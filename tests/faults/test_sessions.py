@@ -13,6 +13,7 @@ import websockets
 from store.tokens import Signer
 from tests.doors import DOORS
 from tests.e2e.people import PASSWORD, Person, listening
+from tests.e2e.test_story import WAYS, Open
 from tests.faults.model import Follower, World, until
 
 
@@ -28,11 +29,12 @@ def session(token: str) -> tuple[int, str]:
 
 
 @DOORS
-async def test_g5_a_stream_is_closed_when_its_token_expires_with_the_reason(world: World) -> None:
+@WAYS
+async def test_g5_a_stream_is_closed_when_its_token_expires_with_the_reason(world: World, open: Open) -> None:
     person = await Person.signed_up(world.address, world.client)
-    person.token, exp = signer(world, 3).sign(*session(person.token))
+    person.token, exp = signer(world, 2).sign(*session(person.token))
 
-    async with listening(person) as page:
+    async with open(person) as page:
         (expiring,) = await page.until("expiring")
         assert expiring.data["expires_at"] == exp
         (bye,) = await page.until("bye")
@@ -95,10 +97,13 @@ async def hears(socket: websockets.ClientConnection, name: str) -> dict[str, Any
                 return dict(message["data"])
 
 
-async def test_g5_sign_out_closes_the_sessions_streams_on_every_node_and_no_other_session(world: World) -> None:
+@DOORS
+async def test_g5_sign_out_closes_the_sessions_streams_on_every_node_and_no_other_session(
+    world: World, door: str
+) -> None:
     person = await Person.signed_up(world.address, world.client)
     here = Follower(world.address, {"Authorization": f"Bearer {person.token}"}, [])
-    both = [world.straight(node, here) for node in ("stream-1", "stream-2")]
+    both = [await world.straight(node, here, door) for node in ("stream-1", "stream-2")]
     for follower in both:
         follower.frames = []
     leaving = person.token

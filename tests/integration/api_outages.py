@@ -20,9 +20,13 @@ from tests.integration.api_support import (
 REPLICA, PRIMARY = "mysql-replica", "mysql"
 
 
+def admin_of(server: Any) -> Dsn:
+    return Dsn.parse(next(value for name, value in server.env.items() if name.endswith("_ADMIN")))
+
+
 @asynccontextmanager
 async def admin(server: Any) -> AsyncIterator[Any]:
-    dsn = Dsn.parse(next(value for name, value in server.env.items() if name.endswith("_ADMIN")))
+    dsn = admin_of(server)
     conn = await aiomysql.connect(dsn.host, dsn.user, dsn.password, dsn.database, dsn.port, autocommit=True)
     try:
         yield conn

@@ -62,6 +62,10 @@ class Remembering(Publisher):
         self.refusing = False
         self.before: Callable[[], Awaitable[None]] | None = None
 
+    async def connect(self) -> None:
+        if self.refusing:
+            raise BrokerUnavailable("told to refuse")
+
     async def publish(self, records: Sequence[Record]) -> None:
         if self.before is not None:
             await self.before()

@@ -17,27 +17,29 @@ _LARGEST_BODY = 1 << 20
 
 @dataclass
 class Node:
-    """One node. `ready` is what /readyz says; `failing` makes it answer 503 to everything else."""
+    """One node, on a loopback address. `ready` is what /readyz says; `failing` makes it answer 503 to everything else."""
 
     name: str
     port: int = 0
     wire_port: int = 0
+    host: str = "127.0.0.1"
     ready: bool = True
     failing: bool = False
     events: "asyncio.Queue[bytes]" = field(default_factory=asyncio.Queue)
     left: asyncio.Event = field(default_factory=asyncio.Event)
     requests: int = 0
     by_wire: int = 0  # how many of them
+    tunnels: int = 0  # connections that are h2 from now on, past every rule of the edge
     _doors: list[asyncio.Server] = field(default_factory=list)
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def wire(self) -> str:
-        return f"127.0.0.1:{self.wire_port}"
+        return f"{self.host}:{self.wire_port}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
@@ -55,7 +57,9 @@ class Node:
     ) -> None:
         fields = {name.lower(): value.strip() for name, _, value in (header.partition(":") for header in headers)}
         if "transfer-encoding" in fields:
-            body = await reader.readuntil(b"0\r\n\r\n")
+            body = await reader.readuntil(b"0\r\n")
+            while not body.endswith(b"\n\r\n"):  # trailers
+                body += await reader.readline()
         else:
             body = await reader.readexactly(min(int(fields.get("content-length", "0")), _LARGEST_BODY))
         target = line.split(" ")[1]
@@ -65,7 +69,12 @@ class Node:
         self.requests += 1
         if self.failing:
             writer.write(_response(503, {"error": "starting"}))
-        elif "upgrade" in fields:
+        elif fields.get("upgrade", "").lower() == "h2c" and not {"content-length", "transfer-encoding"} & fields.keys():
+            # As Hypercorn does, whether Connection names it or not.
+            self.tunnels += 1
+            writer.write(b"HTTP/1.1 101 \r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n")
+            raise EOFError
+        elif fields.get("upgrade", "").lower() == "websocket":
             await _speak(head, reader, writer)
         elif "drip" in target:
             await self._drip(reader, writer)
@@ -95,11 +104,15 @@ class Node:
         writer.close()
 
     async def _talk(self, talk: Talk) -> None:
+        if talk.head.startswith("GET /readyz "):
+            talk.answer(200 if self.ready else 503, b"{}")
+            return
         self.requests += 1
         self.by_wire += 1
+        self.tunnels += talk.protocol not in ("", "websocket")
         if self.failing:
             talk.answer(503, b'{"error":"starting"}')
-        elif talk.is_websocket:
+        elif talk.protocol == "websocket":
             talk.accept_websocket()
             talk.send_text(talk.head)
             async for text in talk.texts():
@@ -117,8 +130,8 @@ class Node:
             talk.answer(200, json.dumps(seen).encode())
 
     async def open_doors(self) -> None:
-        plain = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        wire = await asyncio.start_server(self._serve_wire, "127.0.0.1", self.wire_port)
+        plain = await asyncio.start_server(self._serve, self.host, self.port)
+        wire = await asyncio.start_server(self._serve_wire, self.host, self.wire_port)
         self.port, self.wire_port = (door.sockets[0].getsockname()[1] for door in (plain, wire))
         self._doors = [plain, wire]
 
@@ -166,9 +179,9 @@ async def _some(reader: asyncio.StreamReader) -> bytes:
 
 
 @asynccontextmanager
-async def node(name: str, port: int = 0) -> AsyncIterator[Node]:
+async def node(name: str, port: int = 0, wire_port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[Node]:
     """A node that serves until the block ends."""
-    standing = Node(name, port)
+    standing = Node(name, port, wire_port, host)
     await standing.open_doors()
     try:
         yield standing

@@ -14,13 +14,13 @@ from wsproto.frame_protocol import FrameProtocol, Opcode
 
 @dataclass(eq=False)
 class Talk:
-    """One request and what is answered. `head` is written as HTTP/1.1 would have it."""
+    """One request and what is answered. `head` is written as HTTP/1.1 would have it, `protocol` what it is to become."""
 
     connection: h2.connection.H2Connection
     writer: asyncio.StreamWriter
     sid: int
     head: str
-    is_websocket: bool
+    protocol: str
     _heard: "asyncio.Queue[bytes]" = field(default_factory=asyncio.Queue)
     _frames: FrameProtocol = field(default_factory=lambda: FrameProtocol(client=False, extensions=[]))
 
@@ -105,4 +105,4 @@ def _talk(
     plain = [f"{name}: {value}" for name, value in fields if not name.startswith(":")]
     method = "GET" if ":protocol" in pseudo else pseudo[":method"]
     head = [f"{method} {pseudo[':path']} HTTP/1.1", f"host: {pseudo.get(':authority', '')}", *plain]
-    return Talk(connection, writer, event.stream_id, "\r\n".join(head), ":protocol" in pseudo)
+    return Talk(connection, writer, event.stream_id, "\r\n".join(head), pseudo.get(":protocol", ""))

@@ -1,13 +1,15 @@
 """Tables that are there once, and a replica that goes, freezes, lags and comes back (G7)."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
-from api.migrate import migrate
+from api.migrate import MIGRATIONS, migrate
 from api.pool import Pool
 from api.rows import fetch_all, fetch_one
 from api.settings import ApiSettings
-from tests.integration.api_outages import REPLICA, admin, frozen, timed
+from tests.integration.api_outages import PRIMARY, REPLICA, admin, admin_of, frozen, timed
 from tests.integration.api_support import (
     running_api,
     settings,
@@ -28,11 +30,17 @@ async def test_every_connection_is_read_committed_strict_and_utc(settings: ApiSe
     assert "STRICT_ALL_TABLES" in row[2]
 
 
-async def test_two_processes_that_start_at_once_migrate_once(settings: ApiSettings) -> None:
-    async with Pool("primary", settings.mysql_primary) as one, Pool("primary", settings.mysql_primary) as other:
+async def test_two_processes_that_start_at_once_on_an_empty_database_migrate_once(
+    mysql: dict[str, Any],
+) -> None:
+    dsn = replace(admin_of(mysql[PRIMARY]), database=f"new_{uuid4().hex[:8]}")
+    async with admin(mysql[PRIMARY]) as conn, conn.cursor() as cursor:
+        await cursor.execute(f"CREATE DATABASE {dsn.database}")
+    async with Pool("primary", dsn) as one, Pool("primary", dsn) as other:
         await asyncio.gather(migrate(one), migrate(other), migrate(one), migrate(other))
         async with one.connection(5) as conn:
-            assert await fetch_all(conn, "SELECT number FROM migrations ORDER BY number") == [(1,), (2,)]
+            applied = await fetch_all(conn, "SELECT number FROM migrations ORDER BY number")
+            assert applied == [(number + 1,) for number in range(len(list(MIGRATIONS.glob("*.sql"))))]
             assert await fetch_all(conn, "SELECT id, username FROM users WHERE id = 1") == [(1, "janitor")]
 
 
@@ -65,8 +73,10 @@ async def test_reads_that_may_be_a_little_behind_do_go_to_the_replica(
         await until(lambda: not api.parts.database.replica_is_late)
         me, you = await api.person(), await api.person()
         await api.call("GET", "/v1/me", token=you.token)
-        await asyncio.sleep(0.3)
         async with replica.cursor() as cursor:
+            async with asyncio.timeout(10):
+                while not await cursor.execute("SELECT id FROM users WHERE id = %s", (you.id,)):
+                    await asyncio.sleep(0.01)
             await cursor.execute("SET GLOBAL read_only = OFF")
             await cursor.execute("SET sql_log_bin = 0")
             await cursor.execute("UPDATE users SET gender = 'x' WHERE id = %s", (me.id,))

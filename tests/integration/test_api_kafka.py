@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+from collections import Counter
 from uuid import uuid4
 
 import pytest
@@ -11,8 +12,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from api import outbox
 from api.settings import ApiSettings
 from local.process import Process
+from store import broker
 from store.events import EventType, decode, parse_arrival
 from store.topic import ensure_topics
+from tests.integration.api_outages import away
 from tests.integration.api_support import Api, Person, make_settings, running_api, until
 
 PARTITIONS = 3
@@ -38,15 +41,17 @@ async def kafka_settings(all_servers: dict[str, Process], tmp_path_factory: pyte
     return settings
 
 
-async def written(settings: ApiSettings, person: Person, count: int, within: float = 30.0) -> list[str]:
-    """The author's first `count` posts as anybody who understands our records reads them."""
+async def written(
+    settings: ApiSettings, person: Person, count: int = 0, within: float = 30.0, *, last: str | None = None
+) -> list[str]:
+    """The author's first `count` posts, or all up to one, as anybody who understands our records reads them."""
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_servers, auto_offset_reset="earliest")
     consumer.assign([TopicPartition(settings.kafka_topic, number) for number in range(PARTITIONS)])
     await consumer.start()
     texts: list[str] = []
     try:
         async with asyncio.timeout(within):
-            while len(texts) < count:
+            while last not in texts if last else len(texts) < count:
                 record = await consumer.getone()
                 arrival = parse_arrival(record.partition, record.offset, record.key, record.value, record.headers)
                 if arrival.actor == person.id and arrival.type is EventType.POST:
@@ -56,8 +61,8 @@ async def written(settings: ApiSettings, person: Person, count: int, within: flo
     return texts
 
 
-async def post_all(api: Api, person: Person, count: int) -> list[str]:
-    texts = [f"{time.monotonic()}" for _ in range(count)]
+async def post_all(api: Api, person: Person, count: int, *, longer: int = 0) -> list[str]:
+    texts = [f"{time.monotonic()} {'x' * longer}".strip() for _ in range(count)]
     for text in texts:
         assert (await api.post(person, text)).status == 201
     return texts
@@ -88,6 +93,59 @@ async def test_g1_g7_with_kafka_killed_under_load_everything_arrives_in_order_wh
 
         assert list(dict.fromkeys(await written(kafka_settings, person, 60))) == texts
         await until(lambda: api.parts.outbox.waiting == 0, 30)
+
+
+async def metric(api: Api, name: str) -> float:
+    lines = (await api.call("GET", "/metrics")).body.decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+
+async def measured(api: Api) -> tuple[float, float, float]:
+    """How many events wait, how long the oldest has, and how often telling has failed."""
+    names = ("outbox_waiting", "outbox_oldest_seconds", "outbox_failures_total")
+    waiting, oldest, failures = [await metric(api, f"stickyfeed_{name}") for name in names]
+    return waiting, oldest, failures
+
+
+def senders() -> int:
+    """Tasks of this process that send to Kafka, or would."""
+    return sum("Sender." in task.get_coro().__qualname__ for task in asyncio.all_tasks())  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+async def test_g1_g7_with_kafka_away_for_longer_than_anybody_waits_no_write_is_refused_and_nothing_is_sent_behind_our_back(
+    kafka_settings: ApiSettings, all_servers: dict[str, Process], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(broker, "_DELIVERY_SECONDS", 2)
+    monkeypatch.setattr(outbox, "_ANSWER_SECONDS", 1)
+    given_up: list[int] = []
+    async with running_api(kafka_settings, kafka=True) as api:
+        person = await api.person()
+        texts = await post_all(api, person, 5)
+        await until(lambda: senders() == 1)
+        _, _, failures = await measured(api)
+        async with away(all_servers["kafka"], how):
+            ends = time.monotonic() + 6
+            while time.monotonic() < ends:
+                # A batch of a partition holds 16 KB.
+                texts += await post_all(api, person, 5, longer=900)
+                assert api.parts.database.primary.up
+                given_up += [] if senders() else [len(texts)]
+                await asyncio.sleep(0.1)
+            waits, oldest, failed = await measured(api)
+            assert (waits > 10, oldest > 3, failed > failures) == (True, True, True), (waits, oldest, failed)
+            ready = (await api.call("GET", "/readyz")).body["outbox"]
+            assert (ready["waiting"] >= waits, ready["oldest_seconds"] >= round(oldest, 1)) == (True, True), ready
+        last = await post_all(api, person, 1)
+
+        got = await written(kafka_settings, person, last=last[0])
+        assert list(dict.fromkeys(got)) == texts + last
+        assert max(Counter(got).values()) <= 2
+        assert given_up, "the producer that holds what is sent anew must be gone"
+        await until(lambda: api.parts.outbox.waiting == 0)
+        await until(lambda: senders() == 1)
+        assert (await measured(api))[:2] == (0.0, 0.0)
+    assert senders() == 0
 
 
 async def test_g7_a_process_that_starts_while_kafka_is_away_tells_it_later(

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from api import departures
+from api import accounts, departures
 from api.departures import delete_departed
 from api.migrate import JANITOR
+from api.pool import DatabaseUnavailable
 from api.rows import execute, fetch_one
 from api.settings import ApiSettings
 from tests.integration.api_support import (
@@ -27,6 +28,7 @@ __all__ = ["api", "settings"]
 
 _TABLES = {
     "users": "id", "sessions": "user_id", "posts": "author", "departures": "user_id", "post_keys": "user_id",
+    "last_events": "author",
 }  # fmt: skip
 
 
@@ -34,14 +36,15 @@ async def leave(api: Api, person: Person, password: str = PASSWORD) -> Answer:
     return await api.call("DELETE", "/v1/me", {"password": password}, token=person.token)
 
 
-async def left(conn: Any, uid: int) -> dict[str, int]:
-    """How many rows of the user there are, where there are any."""
+async def left(conn: Any, uid: int, sid: str = "") -> dict[str, int]:
+    """How many rows of the user, and of their session, there are, where there are any."""
     counts = {}
     for table, column in _TABLES.items():
         counts[table] = await fetch_one(conn, f"SELECT COUNT(*) FROM {table} WHERE {column} = %s", uid)  # noqa: S608
     counts["friends"] = await fetch_one(
         conn, "SELECT COUNT(*) FROM friends WHERE follower = %s OR followee = %s", uid, uid
     )
+    counts["refresh_tokens"] = await fetch_one(conn, "SELECT COUNT(*) FROM refresh_tokens WHERE session_id = %s", sid)
     return {table: count[0] for table, count in counts.items() if count and count[0]}
 
 
@@ -52,6 +55,21 @@ async def test_a_wrong_password_leaves_everything_as_it_is(api: Api) -> None:
     assert (wrong.status, wrong.body["error"], wrong.body["field"]) == (403, "wrong-password", "password")
     assert (await api.call("DELETE", "/v1/me", token=person.token)).status == 400
     assert (await api.call("GET", "/v1/me", token=person.token)).status == 200
+
+
+async def test_whoever_cannot_leave_right_now_may_try_as_often_as_they_like(
+    settings: ApiSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise DatabaseUnavailable("the disk is full")
+
+    async with running_api(settings.model_copy(update={"limit_tries": 2})) as api:
+        person = await api.person()
+        with monkeypatch.context() as patched:
+            patched.setattr(accounts, "insert_departure", fail)
+            assert [(await leave(api, person)).status for _ in range(4)] == [503] * 4
+
+        assert (await leave(api, person)).status == 204
 
 
 async def test_the_janitor_stays(api: Api) -> None:
@@ -84,7 +102,8 @@ async def test_from_the_answer_on_nothing_of_the_account_opens_anything(api: Api
                 assert (await process.call("POST", "/v1/auth/refresh", body)).status == 401
     signing_in = {"username": person.username, "password": PASSWORD}
     assert (await api.call("POST", "/v1/auth/sign-in", signing_in)).body["error"] == "wrong-credentials"
-    assert (await api.call("GET", f"/v1/users/{person.id}", token=friend.token)).status == 404
+    for path in (f"/v1/users/{person.id}", f"/v1/users/{person.id}/posts"):
+        assert (await api.call("GET", path, token=friend.token)).status == 404
     assert (await api.call("POST", f"/v1/friends/{person.id}", token=friend.token)).status == 404
     assert (await api.call("GET", "/v1/friends", token=friend.token)).body["items"] == []
     await until(lambda: len(api.publisher.events(person.id)) == 4)
@@ -124,13 +143,15 @@ async def test_every_row_goes_a_few_at_a_time_and_those_that_come_late_too(
         await api.post(person, str(number))
     await leave(api, person)
     async with api.parts.database.primary.connection(30) as conn:
-        assert await left(conn, person.id) == {"sessions": 1, "posts": 5, "departures": 1, "friends": 2}
+        (sid,) = await fetch_one(conn, "SELECT id FROM sessions WHERE user_id = %s", person.id) or ("",)
+        rows = {"sessions": 1, "refresh_tokens": 1, "posts": 5, "departures": 1, "friends": 2, "last_events": 1}
+        assert await left(conn, person.id, sid) == rows
         now = datetime.now(UTC)
         rounds = 0
         while await delete_departed(conn, now, 2):
             rounds += 1
         assert rounds >= 3
-        assert await left(conn, person.id) == {"departures": 1}
+        assert await left(conn, person.id, sid) == {"departures": 1}
 
         # A follow that began before the account was gone, and was committed after its rows had been looked for.
         await execute(conn, "INSERT INTO friends VALUES (%s, %s, 1, TRUE)", friend.id, person.id)
@@ -138,4 +159,4 @@ async def test_every_row_goes_a_few_at_a_time_and_those_that_come_late_too(
         while await delete_departed(conn, later, 2):
             pass
         assert await left(conn, person.id) == {}
-        assert await left(conn, friend.id) == {"users": 1, "sessions": 1}
+        assert await left(conn, friend.id) == {"users": 1, "sessions": 1, "last_events": 1}

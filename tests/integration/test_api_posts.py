@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from api.settings import ApiSettings
+from store import archive
 from store.events import encode
-from tests.integration.api_support import Api, api, settings, two, until
+from tests.integration.api_support import Api, api, running_api, settings, two, until
 
 __all__ = ["api", "settings", "two"]
 
@@ -115,6 +117,29 @@ async def test_two_who_follow_each_other_at_once_both_succeed(two: tuple[Api, Ap
         assert [answer.status for answer in answers] == [201, 201]
 
 
+async def test_one_more_than_one_may_follow_is_refused_with_the_remedy_and_changes_nothing(
+    settings: ApiSettings,
+) -> None:
+    async with running_api(settings.model_copy(update={"limit_followees": 2})) as api:
+        me, others = await api.person(), [await api.person() for _ in range(3)]
+        paths = [f"/v1/friends/{other.id}" for other in others]
+        answers = [await api.call("POST", path, token=me.token) for path in (*paths, paths[0])]
+
+        assert [answer.status for answer in answers] == [201, 201, 409, 200]
+        assert answers[2].body["error"] == "too-many-followees"
+        assert "you follow 2 people" in answers[2].body["message"]
+        assert (await api.call("DELETE", paths[0], token=me.token)).status == 204
+        assert (await api.call("POST", paths[2], token=me.token)).status == 201
+        await until(lambda: len(api.publisher.events(me.id)) == 5)
+        told = [(event["type"], event["object"]["id"]) for event in api.publisher.events(me.id)[1:]]
+        assert told == [
+            ("follow", others[0].id),
+            ("follow", others[1].id),
+            ("unfollow", others[0].id),
+            ("follow", others[2].id),
+        ]
+
+
 async def test_friends_are_listed_page_by_page(api: Api) -> None:
     me, others = await api.person(), [await api.person() for _ in range(5)]
     for other in others:
@@ -129,12 +154,52 @@ async def test_friends_are_listed_page_by_page(api: Api) -> None:
     assert found == [other.id for other in others]
 
 
-async def test_a_feed_that_cannot_be_read_says_so_and_a_wrong_place_in_it_too(api: Api) -> None:
-    person = await api.person()
-    wrong = await api.call("GET", "/v1/feed?before=garbage", token=person.token)
+async def test_a_feed_that_cannot_be_read_says_so_and_a_wrong_place_in_it_too(
+    settings: ApiSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "_TIMEOUT_MS", 500)
+    async with running_api(settings) as api:
+        person = await api.person()
+        wrong = await api.call("GET", "/v1/feed?before=garbage", token=person.token)
 
-    assert (wrong.status, wrong.body["field"]) == (400, "before")
-    for limit in ("0", "101", "x", "-1", "1e1", "%D9%A3"):
-        assert (await api.call("GET", f"/v1/feed?limit={limit}", token=person.token)).body["field"] == "limit"
-    gone = await api.call("GET", "/v1/feed", token=person.token)
-    assert (gone.status, gone.headers["Retry-After"]) == (503, "1")
+        assert (wrong.status, wrong.body["field"]) == (400, "before")
+        for limit in ("0", "101", "x", "-1", "1e1", "%D9%A3"):
+            assert (await api.call("GET", f"/v1/feed?limit={limit}", token=person.token)).body["field"] == "limit"
+        gone = await api.call("GET", "/v1/feed", token=person.token)
+        assert (gone.status, gone.headers["Retry-After"]) == (503, "1")
+
+
+async def test_what_somebody_has_written_is_read_page_by_page_newest_first(api: Api) -> None:
+    author, reader = await api.person(), await api.person()
+    made = [(await api.post(author, f"post {n}")).body for n in range(5)]
+    await api.post(reader, "not theirs")
+    await api.call("DELETE", f"/v1/posts/{made[2]['id']}", token=author.token)
+    path = f"/v1/users/{author.id}/posts"
+
+    pages: list[list[dict[str, Any]]] = []
+    before: str | None = ""
+    while before is not None:
+        page = (await api.call("GET", f"{path}?limit=2{before and '&before=' + before}", token=author.token)).body
+        pages.append(page["items"])
+        before = page["next"]
+    items = [item for page in pages for item in page]
+
+    assert [len(page) for page in pages] == [2, 2]
+    assert [item["text"] for item in items] == ["post 4", "post 3", "post 1", "post 0"]
+    assert items[0] == {"object": "post", "id": made[4]["id"], "text": "post 4", "at": made[4]["at"]}
+    own = (await api.call("GET", f"/v1/users/{reader.id}/posts", token=reader.token)).body
+    assert [item["text"] for item in own["items"]] == ["not theirs"]
+    for query in ("limit=0", "limit=101", "before=x", "before=-1"):
+        assert (await api.call("GET", f"{path}?{query}", token=reader.token)).status == 400, query
+    assert (await api.call("GET", "/v1/users/999999999/posts", token=reader.token)).status == 404
+
+
+async def test_a_profile_counts_whom_one_follows_and_by_whom_one_is_followed_now(api: Api) -> None:
+    author, reader, other = [await api.person() for _ in range(3)]
+    for follower, followee in ((reader, author), (other, author), (author, other)):
+        await api.call("POST", f"/v1/friends/{followee.id}", token=follower.token)
+    await api.call("DELETE", f"/v1/friends/{author.id}", token=other.token)
+
+    # Who has just written reads that, and so what was written before.
+    profile = (await api.call("GET", f"/v1/users/{author.id}", token=other.token)).body
+    assert (profile["followers"], profile["following"]) == (1, 1)

@@ -32,7 +32,8 @@ async def test_g7_with_the_primary_gone_reads_go_on_writes_say_try_again_at_once
         await until(lambda: not api.parts.database.replica_is_late)
         async with away(mysql[PRIMARY], how):
             answer, took = await timed(api, person, "POST", "/v1/posts", {"text": "now"})
-            assert (answer.status, answer.headers["Retry-After"], took < 7) == (503, "1", True)
+            # A second for a connection, four for the transaction, and room for a busy machine.
+            assert (answer.status, answer.headers["Retry-After"], took < 5 + 1) == (503, "1", True)
             for _ in range(3):
                 answer, took = await timed(api, person, "POST", "/v1/posts", {"text": "now"})
                 assert (answer.status, answer.body["error"], took < 0.5) == (503, "unavailable", True)

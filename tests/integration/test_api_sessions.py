@@ -9,11 +9,11 @@ from uuid import uuid4
 import jwt
 import pytest
 
-from api.rows import fetch_one
-from api.session_rows import delete_expired_sessions
+from api.rows import execute, fetch_one
+from api.session_rows import delete_expired_sessions, hash_of
 from api.settings import ApiSettings
 from store.tokens import Signer
-from tests.integration.api_support import PASSWORD, Api, api, form, make_keys, running_api, settings, two, until
+from tests.integration.api_support import PASSWORD, Answer, Api, api, form, make_keys, running_api, settings, two, until
 
 __all__ = ["api", "settings", "two"]
 
@@ -136,23 +136,75 @@ async def test_refresh_gives_a_new_pair_by_body_or_cookie(api: Api) -> None:
     assert (await api.call("GET", "/v1/me", token=second.body["token"])).body["id"] == person.id
 
 
-async def test_using_an_old_refresh_token_again_ends_the_session(api: Api) -> None:
+async def refreshed(api: Api, refresh_token: str) -> Answer:
+    return await api.call("POST", "/v1/auth/refresh", {"refresh_token": refresh_token})
+
+
+async def test_using_a_refresh_token_again_after_its_successor_ends_the_session(api: Api) -> None:
     person = await api.person()
-    fresh = (await api.call("POST", "/v1/auth/refresh", {"refresh_token": person.refresh_token})).body
-    reused = await api.call("POST", "/v1/auth/refresh", {"refresh_token": person.refresh_token})
+    second = (await refreshed(api, person.refresh_token)).body["refresh_token"]
+    third = (await refreshed(api, second)).body
+    reused = await refreshed(api, person.refresh_token)
 
     assert (reused.status, reused.body["error"]) == (401, "refresh-reused")
-    assert (await api.call("POST", "/v1/auth/refresh", {"refresh_token": fresh["refresh_token"]})).status == 401
-    assert (await api.call("GET", "/v1/me", token=fresh["token"])).body["error"] == "session-ended"
+    assert (await refreshed(api, third["refresh_token"])).status == 401
+    assert (await api.call("GET", "/v1/me", token=third["token"])).body["error"] == "session-ended"
     await until(lambda: [e["type"] for e in api.publisher.events(person.id)] == ["sign-up", "logout"])
 
 
-async def test_of_many_who_use_one_refresh_token_at_once_one_at_most_gets_in(two: tuple[Api, Api]) -> None:
-    person = await two[0].person()
-    body = {"refresh_token": person.refresh_token}
-    answers = await asyncio.gather(*(two[i % 2].call("POST", "/v1/auth/refresh", body) for i in range(6)))
+async def test_using_a_refresh_token_again_later_ends_the_session_though_nobody_has_used_its_successor(
+    api: Api,
+) -> None:
+    person = await api.person()
+    fresh = (await refreshed(api, person.refresh_token)).body
+    async with api.parts.database.primary.connection(5) as conn:
+        earlier = datetime.now(UTC) - timedelta(seconds=11)
+        await execute(
+            conn,
+            "UPDATE refresh_tokens SET used_at = %s WHERE hash = UNHEX(%s)",
+            earlier,
+            hash_of(person.refresh_token),
+        )
+        await conn.commit()
+    reused = await refreshed(api, person.refresh_token)
 
-    assert sorted(answer.status for answer in answers) == [200] + [401] * 5
+    assert (reused.status, reused.body["error"]) == (401, "refresh-reused")
+    assert (await refreshed(api, fresh["refresh_token"])).status == 401
+
+
+async def test_an_answer_that_was_lost_costs_nobody_the_session(api: Api) -> None:
+    person = await api.person()
+    lost = await refreshed(api, person.refresh_token)
+    again = await refreshed(api, person.refresh_token)
+    after = await refreshed(api, again.body["refresh_token"])
+
+    assert (lost.status, again.status, after.status) == (200, 200, 200)
+    assert len({lost.body["refresh_token"], again.body["refresh_token"], after.body["refresh_token"]}) == 3
+    assert (await api.call("GET", "/v1/me", token=after.body["token"])).status == 200
+
+
+async def test_of_the_successors_of_one_refresh_token_only_the_first_to_be_used_goes_on(api: Api) -> None:
+    """Whoever has copied a token and uses it beside its owner is found out at the next refresh but one."""
+    person = await api.person()
+    owners, thiefs = [(await refreshed(api, person.refresh_token)).body["refresh_token"] for _ in range(2)]
+    owners = (await refreshed(api, owners)).body["refresh_token"]
+    owners = (await refreshed(api, owners)).body["refresh_token"]
+
+    assert (await refreshed(api, thiefs)).body["error"] == "refresh-reused"
+    assert (await refreshed(api, owners)).status == 401
+
+
+async def test_many_who_use_one_refresh_token_at_once_are_all_of_one_session(two: tuple[Api, Api]) -> None:
+    person = await two[0].person()
+    answers = await asyncio.gather(*(refreshed(two[i % 2], person.refresh_token) for i in range(6)))
+    tokens = [answer.body["refresh_token"] for answer in answers]
+    sids = {
+        jwt.decode(answer.body["token"], options={"verify_signature": False})["sid"]
+        for answer in (*answers, await refreshed(two[0], tokens[3]))
+    }
+
+    assert len(set(tokens)) == 6
+    assert len(sids) == 1
 
 
 @pytest.mark.parametrize("token", ["", "x", "x" * 129, "ü"])

@@ -54,6 +54,37 @@ async def test_connection_cannot_take_our_headers_away(running: Edge) -> None:
     assert answer.sent("x-user-id") == ["7"]
 
 
+@pytest.mark.parametrize("protocol", ["h2c", "H2C", "h2c, websocket", "websocket, h2c", "websocket"])
+@pytest.mark.parametrize("target", ["/", "/v1/auth/keys", "/v1/me", "/v1/stream/explain", "/v1/stream", "/v1/ws"])
+@pytest.mark.parametrize("connection", [None, "Upgrade, HTTP2-Settings"])
+async def test_no_request_becomes_a_tunnel_past_the_rules(
+    running: Edge, connection: str | None, target: str, protocol: str
+) -> None:
+    if connection and target == "/v1/ws" and "websocket" in protocol:
+        pytest.skip("that is a WebSocket: tests of streams")
+    headers = [("Upgrade", protocol), ("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA")]
+    headers += [("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==")]  # HAProxy itself refuses a WebSocket without it
+    headers += [("Connection", connection)] if connection else []
+    token = running.mint.good() if target.startswith("/v1/") and target != "/v1/auth/keys" else None
+
+    answer = await running.ask(target, *headers, token=token)
+
+    assert answer.status == 200
+    assert answer.sent("upgrade") == answer.sent("http2-settings") == []
+    assert answer.sent("connection") in ([], ["keep-alive"])
+    assert sum(node.tunnels for node in running.nodes.values()) == 0
+
+
+async def test_what_comes_behind_a_body_is_no_header(running: Edge) -> None:
+    token = running.mint.good()
+    head = f"POST /v1/posts HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n"
+    chunked = "Transfer-Encoding: chunked\r\nTrailer: X-User-Id\r\n\r\n2\r\n{}\r\n0\r\n"
+
+    answer = await running.send(f"{head}{chunked}X-User-Id: 1\r\nX-Edge-Secret: forged\r\n\r\n".encode())
+
+    assert (answer.status, answer.sent("x-user-id"), answer.sent("x-edge-secret")) == (200, ["7"], [SECRET])
+
+
 async def test_two_requests_on_one_connection_share_nothing(running: Edge) -> None:
     first = f"GET /v1/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {running.mint.good()}\r\n\r\n"
     second = "GET /v1/me HTTP/1.1\r\nHost: x\r\nX-User-Id: 7\r\nConnection: close\r\n\r\n"

@@ -10,7 +10,7 @@ import pytest
 from local import admin
 from tests.integration import edge_hash
 from tests.integration.edge_node import node
-from tests.integration.edge_system import Edge, edge, name_of, ways
+from tests.integration.edge_system import Edge, edge, has_wire, name_of, ways
 from tests.integration.edge_tokens import SECRET_KID
 
 _SPREAD_UIDS = 100_000
@@ -26,7 +26,7 @@ async def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
         assert any(one.by_wire for one in started.nodes.values()) == (door == "wire")
 
 
-async def nodes_of(running: Edge, uids: Sequence[int]) -> dict[int, str]:
+async def nodes_of(running: Edge, uids: Sequence[int], target: str = "/v1/stream") -> dict[int, str]:
     """Asks for each uid over a few connections that stay open: which node it gets."""
     found: dict[int, str] = {}
 
@@ -34,7 +34,7 @@ async def nodes_of(running: Edge, uids: Sequence[int]) -> dict[int, str]:
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
         for uid in some:
             token = running.mint.good(uid, alg="HS256", kid=SECRET_KID)
-            writer.write(f"GET /v1/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+            writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
             head = await reader.readuntil(b"\r\n\r\n")
             length = re.search(rb"(?i)content-length: (\d+)", head)
             assert length
@@ -68,7 +68,7 @@ def test_100000_users_spread_evenly_and_a_node_added_moves_no_more_than_it_must(
         assert {by_count[count + 1][uid] for uid in went} == {count + 1}, "nobody moves between the others"
         moved[count + 1] = len(went) / _SPREAD_UIDS
     print(f"\nshares of 4: {shares}; moved by one more: {moved}")
-    assert all(abs(share - 0.25) < 0.03 for share in shares)
+    assert all(abs(share / 0.25 - 1) < 0.03 for share in shares)
     assert all(share <= 1 / count + 0.02 for count, share in moved.items())
 
 
@@ -90,6 +90,25 @@ async def test_a_node_that_comes_while_it_runs_takes_its_share_and_gives_it_back
     assert with_it == {uid: f"stream-{server}" for uid, server in edge_hash.nodes_of(uids, range(1, 6)).items()}
     assert drained == before
     assert await nodes_of(running, uids) == before
+
+
+async def test_a_node_that_comes_gets_nobody_until_it_is_ready(running: Edge) -> None:
+    if not has_wire(running.binary):
+        pytest.skip("before 3.1 whoever is given a place is up until two checks have failed: docs/scaling.md")
+    uids = range(1, 201)
+    before = await nodes_of(running, uids)
+    async with node("stream-5") as fifth:
+        fifth.ready = False
+        await admin.place(running.socket, "stream-5", (fifth.address, fifth.wire))
+
+        unready = [await nodes_of(running, uids) for _ in range(2)]
+        fifth.ready = True
+        await running.until_up("stream", 5)
+        ready = await nodes_of(running, uids)
+        await admin.clear(running.socket, "stream-5")
+
+    assert unready == [before] * 2
+    assert "stream-5" in ready.values()
 
 
 async def test_a_node_that_goes_moves_its_own_users_and_they_come_back_to_it(running: Edge) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
@@ -57,6 +59,38 @@ async def test_every_event_passes_at_once(running: Edge) -> None:
     assert sorted(delays)[25] < 0.02
 
 
+async def test_what_the_kernel_holds_for_a_reader_who_stops_is_bounded(running: Edge) -> None:
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", running.port))
+    token, mine = running.mint.good(98), sock.getsockname()[1]
+    # The plain door: it pushes without asking for room.
+    sock.send(f"GET /v1/stream/drip HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+    for node in running.nodes.values():
+        node.events.put_nowait(b"x" * 10_000_000)
+    held: list[int] = []
+
+    async with asyncio.timeout(20):
+        while len(held) < 10 or held[-1] == 0 or len(set(held[-10:])) > 1:
+            await asyncio.sleep(0.05)
+            held.append(unsent(running.port, mine))
+    sock.close()
+    for node in running.nodes.values():
+        while not node.events.empty():
+            node.events.get_nowait()
+
+    print(f"\nHAProxy {running.version}: {held[-1]} bytes in the kernel")
+    assert held[-1] <= 256 * 1024
+
+
+def unsent(port: int, other: int) -> int:
+    """Bytes that wait in the kernel to be taken from the connection of these two ports."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ends = f":{port:04X}", f":{other:04X}"
+    return sum(int(row[4].split(":")[0], 16) for row in rows if (row[1][-5:], row[2][-5:]) == ends)
+
+
 async def test_a_reader_that_leaves_is_noticed_at_once(running: Edge) -> None:
     node = running.nodes[await node_of(running, 99)]
     node.left.clear()
@@ -82,6 +116,23 @@ async def test_a_websocket_passes_with_its_subprotocol_and_without_its_token(run
     assert "GET /v1/ws?cursor=c HTTP/1.1" in head
     assert "x-user-id: 99" in head.lower()
     assert token.split(".")[2] not in head
+
+
+async def test_of_the_protocols_that_a_client_offers_a_websocket_is_what_it_becomes(running: Edge) -> None:
+    token = running.mint.good(99)
+    head = f"GET /v1/ws HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: Upgrade, X-User-Id\r\n"
+    key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: feed.v1\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+
+    writer.write(f"{head}{key}Upgrade: h2c, websocket\r\n\r\n".encode())
+    answer = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _SOON)).lower()
+    said = (await asyncio.wait_for(reader.readuntil(b": 99"), _SOON)).lower()
+    writer.close()
+
+    assert answer.startswith(b"http/1.1 101 ")
+    assert b"upgrade: websocket\r\n" in answer
+    assert said.endswith(b"x-user-id: 99")
+    assert b"h2c" not in said
 
 
 async def test_a_websocket_without_a_token_is_refused(running: Edge) -> None:

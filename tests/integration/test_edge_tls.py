@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from local.certificate import certificate
-from tests.integration.edge_answer import parse
-from tests.integration.edge_system import Edge, binaries, edge, free_port, version_of
+from tests.integration.edge_answer import Answer, parse
+from tests.integration.edge_system import SECRET, Edge, binaries, edge, free_port, version_of
 from tests.unit.wire_client import WireClient
 
 _WITHIN = 10
@@ -106,6 +106,31 @@ async def test_many_streams_share_a_connection_and_each_brings_its_own_token(tls
     said = {uid: client.received[sid].lower() for sid, uid in asked.items()}
     assert all(f'"x-user-id: {uid}"'.encode() in text for uid, text in said.items())
     assert client.headers[nobody][b":status"] == b"401"
+
+
+@pytest.mark.parametrize("target", ["/v1/me", "/v1/stream"])
+async def test_nobody_says_who_they_are_over_h2_either(tls: Tls, target: str) -> None:
+    forged = (
+        "x-user-id",
+        "x_user_id",
+        "x-session-id",
+        "x-token-exp",
+        "x-edge-secret",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+    )
+    mine = ("authorization", f"Bearer {tls.edge.mint.good(7)}")
+
+    async with h2_connection(tls) as (client, until):
+        sid = client.request(get(target, mine, *((name, "1") for name in (*forged, *forged))))
+        await until(lambda: sid in client.ended)
+    answer = Answer(int(client.headers[sid][b":status"]), [], client.received[sid])
+
+    assert answer.status == 200
+    assert (answer.sent("x-user-id"), answer.sent("x-edge-secret")) == (["7"], [SECRET])
+    assert len(answer.sent("x-session-id")) == len(answer.sent("x-token-exp")) == 1
+    assert "1" not in (*answer.sent("x-session-id"), *answer.sent("x-token-exp"), *answer.sent("x_user_id"))
+    assert (answer.sent("x-forwarded-for"), answer.sent("x-forwarded-proto")) == (["127.0.0.1"], ["https"])
 
 
 async def test_a_websocket_opens_over_h2_and_its_token_is_checked(tls: Tls) -> None:

@@ -14,6 +14,8 @@ from tests.integration.edge_system import Edge, binaries, edge, version_of
 from tests.integration.edge_tokens import PRIME, RSA_KID, SECRET_KID, Mint, b64, claims_of, dump
 
 CASES = [(binary, cache) for binary in binaries() for cache in ("0", "20000")]
+_CLOCK = 0.2
+_LATE = 1.0  # HAProxy looks at the clock once a turn of its loop, and a busy machine may set it aside then
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{version_of(case[0])}, cache {case[1]}")
@@ -82,18 +84,6 @@ async def test_an_expired_token_is_said_to_be_expired_only_when_it_was_ours(runn
     assert (await running.ask("/v1/me", token=forged)).error == "token-invalid"
 
 
-async def test_a_token_ends_at_the_second_it_names(running: Edge) -> None:
-    token = running.mint.good(exp=int(time.time()) + 2)
-
-    first = await running.ask("/v1/me", token=token)
-    await warm(running, token)
-    while time.time() < int(time.time()) + 1 and (await running.ask("/v1/me", token=token)).status == 200:
-        pass
-
-    assert first.status == 200
-    assert (await running.ask("/v1/me", token=token)).error == "token-expired"
-
-
 async def test_random_bytes_for_a_token_are_refused(running: Edge) -> None:
     good = running.mint.good()
     await warm(running, good)
@@ -156,20 +146,28 @@ async def test_a_kid_never_changes_its_key(running: Edge) -> None:
     assert [(await running.ask("/v1/me", token=token)).status for token in (old, new)] == [401, 401]
 
 
-async def test_a_token_kept_lets_in_no_sooner_than_its_nbf_and_no_later_than_its_exp(running: Edge) -> None:
-    """The clock cannot be turned back here: what the cache does with nbf is a claim of tests/unit/lua."""
+async def test_a_token_counts_from_the_second_of_its_nbf_to_that_of_its_exp(running: Edge) -> None:
+    """Asked all the time, so that a cache has it. The clock cannot be turned back here: what the cache does then is a claim of
+    tests/unit/lua. Each answer was decided on between `asked` and `answered`, however slow the machine is."""
     now = int(time.time())
-    soon = running.mint.good(8, nbf=now + 2, exp=now + 5)
+    nbf, exp = now + 2, now + 4
+    token = running.mint.good(8, nbf=nbf, exp=exp)
+    seen: list[tuple[float, float, str]] = []  # asked, answered, and what
 
-    early = await running.ask("/v1/me", token=soon)
-    async with asyncio.timeout(10):
-        while (await running.ask("/v1/me", token=soon)).status != 200:
-            await asyncio.sleep(0.02)
-    began = time.time()
-    await warm(running, soon)
+    async with asyncio.timeout(30):
+        while not seen or seen[-1][2] != "token-expired":
+            asked = time.time()
+            answer = await running.ask("/v1/me", token=token)
+            seen.append((asked, time.time(), "passed" if answer.status == 200 else answer.error))
 
-    assert (early.status, early.error) == (401, "token-invalid")
-    assert began >= now + 2
+    order = [what for (_, _, what), (_, _, before) in zip(seen, [(0, 0, ""), *seen], strict=False) if what != before]
+    assert order == ["token-invalid", "passed", "token-expired"]
+    passed = [(asked, answered) for asked, answered, what in seen if what == "passed"]
+    early = [asked for asked, _, what in seen if what == "token-invalid"]
+    assert passed[0][1] >= nbf - _CLOCK
+    assert early[-1] < nbf + _LATE
+    assert passed[-1][0] < exp + _LATE
+    assert seen[-1][1] >= exp - _CLOCK
 
 
 async def test_a_storm_of_reconnects_is_answered_from_the_cache(running: Edge) -> None:

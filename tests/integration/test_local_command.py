@@ -8,12 +8,15 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
+import jwt
 import pytest
 
+from local import admin
 from local.child import tail_of
-from local.place import NAMES, PROJECT
+from local.place import NAMES, PROJECT, Place
 
 # Longer than `up` waits for its processes, so that it can say what is wrong.
 _WITHIN = 150
@@ -25,7 +28,13 @@ class Person:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.environment = {**os.environ, "LOCAL_DIR": str(directory), "EDGE_PORT": "0", "STATS_PORT": "0"}
+        self.environment = {
+            **os.environ,
+            "LOCAL_DIR": str(directory),
+            "EDGE_PORT": "0",
+            "STATS_PORT": "0",
+            "EDGE_TLS_PORT": "0",
+        }
 
     async def types(self, *words: str, **environment: str) -> tuple[int, str]:
         """Exit code and everything printed by `python -m local WORDS`."""
@@ -101,6 +110,9 @@ async def test_a_second_up_starts_nothing_and_says_so(person: Person) -> None:
 
     assert code == 0
     assert "already running" in said
+    code, said = await person.types("up", LIMITS="bench")
+    assert code == 1
+    assert "LIMITS=bench changes nothing of what runs" in said
     assert {name: one["pid"] for name, one in (await person.sees()).items()} == before
 
 
@@ -115,24 +127,90 @@ async def test_one_process_can_be_stopped_and_started(person: Person) -> None:
     assert (await person.sees())["stream-2"]["state"] == "ready"
 
 
-async def test_nodes_come_and_go_and_the_key_rotates_and_nothing_is_started_again(person: Person) -> None:
+async def test_nodes_come_and_go_and_nothing_is_started_again(person: Person) -> None:
     before = {name: one["pid"] for name, one in (await person.sees()).items()}
-    public = person.directory / "keys" / "public"
-    old = {file.name for file in public.iterdir()}
 
     typed = [await person.types("scale", "stream", "3")]
     grown = await person.sees()
-    for words in (("drain", "stream-3"), ("fill", "stream-3"), ("remove", "stream-3"), ("rotate-key",)):
+    for words in (("drain", "stream-3"), ("fill", "stream-3"), ("remove", "stream-3")):
         typed.append(await person.types(*words))
-    refused = await person.types("remove", "stream-7")
     after = {name: one["pid"] for name, one in (await person.sees()).items()}
 
-    assert [code for code, _ in typed] == [0] * 5, typed
+    assert [code for code, _ in typed] == [0] * 4, typed
     assert grown["stream-3"]["state"] == "ready"
     assert after == before
-    assert len({file.name for file in public.iterdir()} - old) == 1
-    assert refused[0] == 1
-    assert "there is no stream node 'stream-7'" in refused[1]
+
+
+async def test_what_is_refused_changes_nothing_at_the_edge(person: Person) -> None:
+    await person.types("stop", "stream-2")
+    async with asyncio.timeout(30):
+        while (before := await edge_states(person))["stream-2"][0] != "0":
+            await asyncio.sleep(0.1)
+
+    refused = [await person.types(verb, "stream-7") for verb in ("drain", "fill", "remove")]
+    unready = await person.types("fill", "stream-2")
+    after = await edge_states(person)
+    await person.types("start", "stream-2")
+
+    assert [code for code, _ in refused] == [1, 1, 1]
+    assert all("there is no stream node 'stream-7'" in said for _, said in refused)
+    assert (unready[0], "stream-2 is not ready" in unready[1]) == (1, True)
+    assert after == before
+
+
+async def test_a_drain_outlives_the_edge(person: Person) -> None:
+    await person.types("drain", "stream-2")
+    before = await edge_states(person)
+    for verb in ("stop", "start"):
+        assert (await person.types(verb, "haproxy"))[0] == 0
+    after, shown = await edge_states(person), (await person.sees())["stream-2"]
+    await person.types("fill", "stream-2")
+
+    assert before["stream-2"][1] == after["stream-2"][1] != after["stream-1"][1]
+    assert "drained" in str(shown["note"])
+    assert (await person.sees())["stream-2"]["note"] == ""
+    assert (await edge_states(person))["stream-2"][1] == after["stream-1"][1]
+
+
+async def edge_states(person: Person) -> dict[str, tuple[str, ...]]:
+    """Of each place: operational and administrative state and address, as HAProxy numbers them."""
+    said = await admin.ask(Place.at(person.directory).sockets / "haproxy.sock", "show servers state stream")
+    rows = [row.split() for row in said.splitlines() if " stream-" in row]
+    return {row[3]: (row[5], row[6], row[4], row[18]) for row in rows}
+
+
+async def test_a_new_key_signs_and_the_old_one_still_counts(person: Person) -> None:
+    public = person.directory / "keys" / "public"
+    front = addresses((await person.sees())["haproxy"])[0]
+    async with httpx.AsyncClient(base_url=front, trust_env=False, timeout=20) as client:
+        tokens = [await token_of_somebody_new(client)]
+        (old,) = (file.stem for file in public.iterdir())
+
+        code, _ = await person.types("rotate-key")
+        (new,) = {file.stem for file in public.iterdir()} - {old}
+        async with asyncio.timeout(30):
+            while kid_of(tokens[-1]) != new:
+                tokens.append(await token_of_somebody_new(client))
+        answers = [await client.get("/v1/me", headers={"Authorization": f"Bearer {token}"}) for token in tokens]
+        listed = (await client.get("/v1/auth/keys")).json()["keys"]
+
+    assert code == 0
+    assert kid_of(tokens[0]) == old
+    assert {answer.status_code for answer in answers} == {200}
+    assert {key["kid"] for key in listed} == {old, new}
+
+
+async def token_of_somebody_new(client: httpx.AsyncClient) -> str:
+    body = {"username": f"t-{uuid4().hex[:12]}", "password": "1234567890", "passwordConfirm": "1234567890"}
+    answer = await client.post("/v1/auth/sign-up", json=body)
+    client.cookies.clear()
+    assert answer.status_code == 201, answer.text
+    await asyncio.sleep(0.6)  # the edge takes 20 in 10 seconds
+    return str(answer.json()["token"])
+
+
+def kid_of(token: str) -> str:
+    return str(jwt.get_unverified_header(token)["kid"])
 
 
 async def test_a_killed_process_comes_back_and_status_counts_it(person: Person) -> None:

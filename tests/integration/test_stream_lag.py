@@ -1,8 +1,10 @@
 """Two nodes over one log, one of which has not read as far: G2 and G3 for a client that moves between them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from typing import cast
 from uuid import uuid4
 
 import pytest
@@ -16,17 +18,23 @@ from store.feed import Feed
 from store.process import cancel
 from store.sessions import Sessions
 from store.timelines import open_redis
-from store.tokens import Identity
+from store.tokens import Identity, Verifier
 from store.topic import ensure_topics
-from stream.frames import Frame
 from stream.life import live
 from stream.meters import Meters
 from stream.node import Node
 from stream.settings import StreamSettings
 from stream.tail import follow_log
+from stream.wire.door import open_door
+from tests.e2e.people import Got
 from tests.integration.conftest import settings_of
+from tests.integration.edge_system import free_port
+from tests.integration.wire_support import Socket, connected, lines
 
 UID, SID = 7, str(uuid4())
+_FAR = 2**31
+Batches = AsyncGenerator[list[Got], None]
+Open = Callable[[Node, Meters, str | None], AbstractAsyncContextManager[Batches]]
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +78,51 @@ async def reading(node: Node, meters: Meters) -> AsyncIterator[None]:
         await cancel(tail)
 
 
+@asynccontextmanager
+async def by_plain(node: Node, meters: Meters, at: str | None) -> AsyncIterator[Batches]:
+    """The user's stream as the plain door writes it."""
+
+    async def read() -> Batches:
+        async with aclosing(live(node, meters, Identity(UID, SID, _FAR), at, "test")) as batches:
+            async for batch in batches:
+                yield [Got(frame.event, frame.id, json.loads(frame.data)) for frame in batch]
+
+    async with aclosing(read()) as batches:
+        yield batches
+
+
+@asynccontextmanager
+async def by_wire(node: Node, meters: Meters, at: str | None) -> AsyncIterator[Batches]:
+    """The same through the wire door, by h2."""
+    port = free_port()
+    node.settings = node.settings.model_copy(update={"stream_wire_bind": f"127.0.0.1:{port}"})
+    verifier = cast("Verifier", None)
+
+    async def read(socket: Socket, sid: int) -> Batches:
+        had: list[Got] = []
+        while True:
+            await socket.until(lambda: len(socket.events(sid)) > len(had), "frames", 30)
+            got = socket.events(sid)[len(had) :]
+            had.extend(got)
+            yield got
+
+    async with open_door(node, meters, verifier) as door, connected(port) as socket:
+        ticking = asyncio.create_task(door.look_after_links())
+        secret = node.settings.edge_secret.get_secret_value()
+        asked = [*lines(UID, sid=SID, secret=secret), *([("last-event-id", at)] if at else [])]
+        async with aclosing(read(socket, socket.ask(asked))) as batches:
+            yield batches
+        await cancel(ticking)
+
+
 class Client:
     """Keeps ids of events, and the last id, over all its connections."""
 
     def __init__(self) -> None:
         self.at: str | None = None
-        self.frames: list[Frame] = []
+        self.frames: list[Got] = []
 
-    async def until(self, batches: AsyncGenerator[list[Frame], None], count: int, event: str = "post") -> None:
+    async def until(self, batches: Batches, count: int, event: str = "post") -> None:
         """Reads on until `count` frames of that name have come in all."""
         async with asyncio.timeout(20):
             while len(self.of(event)) < count:
@@ -89,7 +134,7 @@ class Client:
                         self.at = frame.id
                     self.frames.append(frame)
 
-    def of(self, *names: str) -> list[Frame]:
+    def of(self, *names: str) -> list[Got]:
         return [frame for frame in self.frames if frame.event in names]
 
 
@@ -103,11 +148,11 @@ def follow(followee: int) -> Record:
     return record_of(event.id, event.type, UID, encode(event))
 
 
+@pytest.mark.parametrize("by", [by_plain, by_wire])
 async def test_g3_a_client_ahead_of_its_new_node_has_nothing_again_misses_nothing_and_its_id_never_goes_back(
-    settings: StreamSettings, nodes: tuple[Node, Node], meters: Meters
+    settings: StreamSettings, nodes: tuple[Node, Node], meters: Meters, by: Open
 ) -> None:
     quick, lagging = nodes
-    who = Identity(UID, SID, 2**31)
     authors = range(100, 106)
     first, second, third = ([record for author in authors for record in posts(author, 20)] for _ in range(3))
     client = Client()
@@ -116,7 +161,7 @@ async def test_g3_a_client_ahead_of_its_new_node_has_nothing_again_misses_nothin
             pass  # it has begun, and stands still from here on
         async with reading(quick, meters):
             await publisher.publish([follow(author) for author in authors])
-            async with aclosing(live(quick, meters, who, None, "test")) as batches:
+            async with by(quick, meters, None) as batches:
                 await client.until(batches, 1, "snapshot")
                 await publisher.publish(first)
                 await client.until(batches, len(first))
@@ -124,7 +169,7 @@ async def test_g3_a_client_ahead_of_its_new_node_has_nothing_again_misses_nothin
         assert lagging.ring is not None and len(lagging.ring) == 0
         node_knew_nobody = lagging.ring.next.copy()
         lagging.missing = ""
-        async with aclosing(live(lagging, meters, who, client.at, "test")) as batches:
+        async with by(lagging, meters, client.at) as batches:
             before = len(client.frames)
             await client.until(batches, 2, "heartbeat")  # it lags, and says where the client is, not where it is itself
             assert [frame.event for frame in client.frames[before:]] == ["hello", "heartbeat", "heartbeat"]
@@ -138,8 +183,8 @@ async def test_g3_a_client_ahead_of_its_new_node_has_nothing_again_misses_nothin
                 await client.until(batches, len(client.of("heartbeat")) + 1, "heartbeat")
 
     assert not client.of("gap")
-    came = [frame.data for frame in client.of("post")]
+    came = [frame.data["id"] for frame in client.of("post")]
     for author in authors:
-        theirs = [r.value for r in (*first, *second, *third) if r.key == str(author).encode()]
+        theirs = [json.loads(r.value)["id"] for r in (*first, *second, *third) if r.key == str(author).encode()]
         assert [value for value in came if value in set(theirs)] == theirs
     assert len(came) == len(set(came)) == len(first) + len(second) + len(third)

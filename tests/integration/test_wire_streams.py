@@ -8,6 +8,7 @@ import pytest
 
 from store.events import EventType
 from stream.app import drained, end_stuck_streams
+from stream.ring import Ring
 from stream.wire.outlet import Outlet
 from tests.e2e.people import Got
 from tests.integration.wire_support import connected, lines, running, true
@@ -98,7 +99,9 @@ async def test_one_stalled_stream_of_a_thousand_holds_up_nobody_and_is_caught_up
             await asyncio.sleep(0)
         others = [sid for sid in sids if sid != stalled]
 
-        await socket.until(lambda: all(socket.client.received[sid].count(b"\n\n") == 42 for sid in others), seconds=60)
+        await socket.until(
+            lambda: all(socket.client.received[sid].count(b"event: post") == 40 for sid in others), seconds=60
+        )
         for sid in others[::50]:
             assert [text.split()[0] for text in texts(socket.events(sid, "post"))] == [f"{n}" for n in range(40)]
         assert len(socket.events(stalled, "post")) < 40
@@ -148,6 +151,25 @@ async def test_a_reader_who_takes_nothing_is_reset_after_a_while_and_the_others_
         ending.cancel()
 
 
+@pytest.mark.parametrize("way", ["SSE", "WebSocket"])
+async def test_a_reader_whom_the_ring_has_left_behind_is_told_so_when_it_reads_again(way: str) -> None:
+    wish = [(":method", "CONNECT"), (":protocol", "websocket"), *lines(7, path="/v1/ws")[1:]]
+    async with running(slow_after=60) as node, connected(node.port, window=2000) as socket:
+        node.node.ring = node.hub._ring = Ring(node.ring.epoch, [0, 0, 0], seconds=600, max_bytes=20_000)
+        sid = socket.ask(lines(7)) if way == "SSE" else socket.ask(wish, end=False)
+        await socket.until(lambda: b"snapshot" in socket.client.received[sid])
+        socket.client.stalled.add(sid)
+        for n in range(30):
+            node.publish((1, f"{n} " + "x" * 1000))
+            await asyncio.sleep(0)
+        socket.open_window(sid)
+        await socket.until(lambda: sid in socket.client.ended)
+
+        last = socket.client.received[sid]
+        assert b'"reason":"slow"' in last[-200:] and b'"29 x' not in last
+        assert len(node.hub) == 0
+
+
 async def test_a_heartbeat_comes_with_the_cursor_of_what_was_delivered() -> None:
     async with running(heartbeat=1) as node, connected(node.port) as socket:
         sids = [socket.ask(lines(uid)) for uid in (7, 8)]
@@ -175,10 +197,7 @@ async def test_a_newer_token_prolongs_the_session_s_streams() -> None:
         session, exp = str(uuid4()), int(time.time()) + 3
         sid = socket.ask(lines(7, sid=session, exp=exp))
         await socket.live(sid)
-        newer = [(":method", "POST"), *lines(7, path="/v1/stream/token", sid=session, exp=exp + 600)[1:]]
-        asked = socket.ask(newer)
-        await socket.until(lambda: asked in socket.client.ended)
-        assert socket.client.received[asked] == b'{"streams": 1, "expires_at": %d}' % (exp + 600)
+        assert node.hub.renew(7, session, exp + 600) == 1
 
         await asyncio.sleep(max(0.0, exp - time.time()) + 1.2)
         assert sid not in socket.client.ended and len(node.hub) == 1
@@ -408,7 +427,7 @@ async def test_a_connection_that_is_not_read_falls_behind_as_a_whole_holds_up_no
 
         slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
         for sid in sids:
-            await slow.until(lambda sid=sid: slow.client.received[sid].count(b"\n\n") == 402)  # type: ignore[misc]
+            await slow.until(lambda sid=sid: slow.client.received[sid].count(b"event: post") == 400)  # type: ignore[misc]
             assert [text.split()[0] for text in texts(slow.events(sid, "post"))] == [f"{n}" for n in range(400)]
 
 

@@ -41,6 +41,7 @@ class StandIn:
     items: list[bytes] = field(default_factory=list)
     ended: set[str] = field(default_factory=set)
     unavailable: bool = False
+    page_takes: float = 0  # seconds
     deaf_for: float = 0  # seconds in which a read swallows a cancellation, as some libraries do
 
     async def brief(self, _uid: int, sid: str | None = None, **_: Any) -> Brief:
@@ -56,6 +57,7 @@ class StandIn:
         return self.follows.get(uid, {1: 1, 2: 1})
 
     async def page(self, _uid: int, _before: str | None, limit: int, _: Brief | None = None) -> Page:
+        await asyncio.sleep(self.page_takes)
         return Page(self.items[:limit], [], None, "")
 
     async def progress(self) -> None:
@@ -87,15 +89,23 @@ class Running:
 
     def publish(self, *said: tuple[int, str], type: EventType = EventType.POST, **rest: Any) -> list[Arrival]:
         """A batch of events, one of each author with its text."""
-        made = []
-        for author, text in said:
-            partition = author % 3
-            fields = {"text": text} if type is EventType.POST else {}
-            made.append(arrival(partition, self.next[partition], author, type, **fields, **rest))
-            self.next[partition] += 1
-        entries = [self.ring.append(one, time.monotonic()) for one in made]
-        self.hub.deliver([entry for entry in entries if entry is not None])
+        made = [
+            self.made(author, type, **({"text": text} if type is EventType.POST else {}), **rest)
+            for author, text in said
+        ]
+        self.deliver(*made)
         return made
+
+    def made(self, author: int, type: EventType = EventType.POST, **rest: Any) -> Arrival:
+        """An event as the log has it, which this node has not read yet."""
+        partition = author % 3
+        self.next[partition] += 1
+        return arrival(partition, self.next[partition] - 1, author, type, **rest)
+
+    def deliver(self, *arrivals: Arrival) -> None:
+        """The node reads these as one batch, in this order."""
+        entries = [self.ring.append(one, time.monotonic()) for one in arrivals]
+        self.hub.deliver([entry for entry in entries if entry is not None])
 
     def follow(self, follower: int, followee: int, seq: int, *, on: bool = True) -> None:
         type = EventType.FOLLOW if on else EventType.UNFOLLOW

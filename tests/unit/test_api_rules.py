@@ -1,5 +1,8 @@
 """Rules that hold for every route of the API, those not yet written included."""
 
+import base64
+import hashlib
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -171,6 +174,16 @@ async def test_the_page_comes_compressed_to_whom_takes_it_and_runs_nothing_but_i
     policy = style.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy
     assert (await api.call("GET", "/assets/index-D8ah_cVP.js.br")).status == 404
+
+
+async def test_the_documents_run_nothing_and_are_styled_by_themselves_alone(api: Api) -> None:
+    answer = await api.call("GET", "/v1/docs")
+    policy = answer.headers["Content-Security-Policy"]
+    (style,) = re.findall(rb"<style>(.*?)</style>", answer.body, re.DOTALL)
+
+    assert base64.b64encode(hashlib.sha256(style).digest()).decode() in policy
+    assert policy.startswith("default-src 'none';") and "unsafe" not in policy and "script-src" not in policy
+    assert (answer.headers["X-Frame-Options"], answer.headers["Referrer-Policy"]) == ("DENY", "no-referrer")
 
 
 async def test_a_body_over_64_kb_is_refused_on_every_route_before_anything_else(api: Api) -> None:

@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -56,6 +58,33 @@ def test_redis_may_drop_only_what_expires_by_itself() -> None:
     command = SERVICES["redis"]["command"]
 
     assert command[command.index("--maxmemory-policy") + 1] == "volatile-lru"
+
+
+def test_the_image_holds_all_that_its_commands_import(tmp_path: Path) -> None:
+    """Copied as the Dockerfile says, of what .dockerignore lets through; nothing else of the project can be found there."""
+    last = (PROJECT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+    admitted = re.findall(r"^!(\S+)$", (PROJECT / ".dockerignore").read_text(), re.MULTILINE)
+    for *sources, target in (line.split() for line in re.findall(r"^COPY (?!--from)(.+)$", last, re.MULTILINE)):
+        for source in sources:
+            assert any(Path(source).is_relative_to(one) for one in admitted), f".dockerignore leaves {source} out"
+            if (PROJECT / source).is_dir():
+                shutil.copytree(PROJECT / source, tmp_path / target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                (tmp_path / target).mkdir(exist_ok=True)
+                shutil.copy(PROJECT / source, tmp_path / target)
+
+    modules = "compose.deal_secrets, api.__main__, store.__main__, stream.__main__"
+    imported = subprocess.run(
+        (sys.executable, "-c", f"import {modules}"),
+        check=False,
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert imported.returncode == 0, imported.stderr
 
 
 @every_running_service

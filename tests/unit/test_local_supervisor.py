@@ -161,7 +161,7 @@ async def test_one_that_is_never_ready_says_what_it_lacks(supervisors: Make) -> 
     supervisor = supervisors(Spec("mute", ("sleep", "60"), never))
 
     with pytest.raises(Failed, match="nobody answers"):
-        await supervisor.start(within=0.5)
+        await supervisor.start(within=2)
 
 
 async def test_what_waits_for_a_failed_one_is_started_all_the_same(supervisors: Make) -> None:

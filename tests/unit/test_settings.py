@@ -49,7 +49,13 @@ def test_no_setting_in_the_example_is_unknown() -> None:
     ours = {field.upper() for found in all_settings().values() for field in found.model_fields}
     others = "\n".join(
         (PROJECT / name).read_text()
-        for name in ("haproxy/haproxy.cfg", "compose.yaml", "compose/deal_secrets.py", "local/limits.py")
+        for name in (
+            "haproxy/haproxy.cfg",
+            "compose.yaml",
+            "compose/deal_secrets.py",
+            "local/limits.py",
+            "local/install_edge.py",
+        )
     )
 
     assert [name for name in example() if name not in ours and not re.search(rf"\b{name}\b", others)] == []

@@ -1,114 +1,23 @@
 """Bad input on the wire: the connection or the stream is ended with the right code, and nothing grows."""
 
 import sys
-from random import Random
 
-import h2.config
-import h2.connection
-import h2.errors
-import h2.events
-import h2.exceptions
 import hpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.wire import codes, frames
-from stream.wire.codes import MAX_WINDOW, PREFACE, Code, Flag, Kind
+from stream.wire.codes import PREFACE, Code
 from stream.wire.core import Core
 from stream.wire.happened import Asked, Gone, Said
 from tests.unit.test_wire_core import LINES, greeted, request
-
-END = Flag.END_HEADERS | Flag.END_STREAM
-
-
-def settings_of(*pairs: tuple[int, int]) -> bytes:
-    return frames.frame(4, 0, 0, b"".join(n.to_bytes(2, "big") + v.to_bytes(4, "big") for n, v in pairs))
-
-
-def update(sid: int, increment: int) -> bytes:
-    return frames.frame(Kind.WINDOW_UPDATE, 0, sid, increment.to_bytes(4, "big"))
-
+from tests.unit.wire_faults import connection_faults, stream_faults, update
 
 BLOCK = hpack.Encoder().encode(LINES)
 
-CONNECTION_FAULTS = {
-    "a frame over 16384 bytes": (b"\x00\x40\x01\x00\x00\x00\x00\x00\x01", Code.FRAME_SIZE_ERROR),
-    "a frame of 16 MB": (b"\xff\xff\xff\x00\x00\x00\x00\x00\x01", Code.FRAME_SIZE_ERROR),
-    "DATA on stream 0": (frames.data(0, b"x"), Code.PROTOCOL_ERROR),
-    "DATA on a stream never opened": (frames.data(5, b"x"), Code.PROTOCOL_ERROR),
-    "HEADERS on stream 0": (frames.headers(0, BLOCK), Code.PROTOCOL_ERROR),
-    "HEADERS on an even stream": (frames.headers(2, BLOCK), Code.PROTOCOL_ERROR),
-    "HEADERS all padding": (frames.frame(1, END | Flag.PADDED, 5, b"\xff" + BLOCK), Code.PROTOCOL_ERROR),
-    "HEADERS too short for padding": (frames.frame(1, END | Flag.PADDED, 5), Code.FRAME_SIZE_ERROR),
-    "HEADERS too short for priority": (frames.frame(1, END | Flag.PRIORITY, 5, b"abc"), Code.FRAME_SIZE_ERROR),
-    "RST_STREAM on stream 0": (frames.reset(0, Code.CANCEL), Code.PROTOCOL_ERROR),
-    "RST_STREAM of a stream never opened": (frames.reset(7, Code.CANCEL), Code.PROTOCOL_ERROR),
-    "RST_STREAM of 3 bytes": (frames.frame(3, 0, 1, b"abc"), Code.FRAME_SIZE_ERROR),
-    "SETTINGS on a stream": (frames.frame(4, 0, 1), Code.PROTOCOL_ERROR),
-    "SETTINGS of 5 bytes": (frames.frame(4, 0, 0, bytes(5)), Code.FRAME_SIZE_ERROR),
-    "an ACK of SETTINGS with a payload": (frames.frame(4, 1, 0, bytes(6)), Code.FRAME_SIZE_ERROR),
-    "an initial window over 2^31-1": (settings_of((4, 2**31)), Code.FLOW_CONTROL_ERROR),
-    "a frame size below 16384": (settings_of((5, 16383)), Code.PROTOCOL_ERROR),
-    "a frame size over 2^24-1": (settings_of((5, 2**24)), Code.PROTOCOL_ERROR),
-    "ENABLE_PUSH 2": (settings_of((2, 2)), Code.PROTOCOL_ERROR),
-    "an initial window that takes an open stream's over 2^31-1": (
-        update(1, 2**30) + settings_of((4, 2**31 - 10)),
-        Code.FLOW_CONTROL_ERROR,
-    ),
-    "PUSH_PROMISE": (frames.frame(5, Flag.END_HEADERS, 1, bytes(4) + BLOCK), Code.PROTOCOL_ERROR),
-    "PING on a stream": (frames.frame(6, 0, 1, bytes(8)), Code.PROTOCOL_ERROR),
-    "PING of 7 bytes": (frames.frame(6, 0, 0, bytes(7)), Code.FRAME_SIZE_ERROR),
-    "GOAWAY on a stream": (frames.frame(7, 0, 1, bytes(8)), Code.PROTOCOL_ERROR),
-    "GOAWAY of 7 bytes": (frames.frame(7, 0, 0, bytes(7)), Code.FRAME_SIZE_ERROR),
-    "WINDOW_UPDATE of 3 bytes": (frames.frame(8, 0, 1, bytes(3)), Code.FRAME_SIZE_ERROR),
-    "WINDOW_UPDATE by 0 of the connection": (update(0, 0), Code.PROTOCOL_ERROR),
-    "WINDOW_UPDATE of the connection over 2^31-1": (update(0, MAX_WINDOW), Code.FLOW_CONTROL_ERROR),
-    "WINDOW_UPDATE of a stream never opened": (update(9, 1), Code.PROTOCOL_ERROR),
-    "PRIORITY on stream 0": (frames.frame(2, 0, 0, bytes(5)), Code.PROTOCOL_ERROR),
-    "PRIORITY of 4 bytes": (frames.frame(2, 0, 3, bytes(4)), Code.FRAME_SIZE_ERROR),
-    "CONTINUATION of nothing": (frames.frame(9, 4, 1, b""), Code.PROTOCOL_ERROR),
-    "another frame inside a header block": (
-        frames.frame(1, 0, 5, BLOCK) + frames.frame(6, 0, 0, bytes(8)),
-        Code.PROTOCOL_ERROR,
-    ),
-    "a WINDOW_UPDATE inside a header block": (frames.frame(1, 0, 5, BLOCK) + update(1, 1), Code.PROTOCOL_ERROR),
-    "CONTINUATION of another stream": (
-        frames.frame(1, 0, 5, BLOCK) + frames.frame(9, 4, 7, b""),
-        Code.PROTOCOL_ERROR,
-    ),
-    "a header block that is no HPACK": (frames.headers(5, b"\xff" * 20), Code.COMPRESSION_ERROR),
-    "an index that is in no table": (frames.headers(5, b"\xfe"), Code.COMPRESSION_ERROR),
-    "a table larger than allowed": (frames.headers(5, b"\x3f\xff\xff\x03" + BLOCK), Code.COMPRESSION_ERROR),
-    "more than the connection's window": (
-        b"".join(frames.data(3, bytes(16384)) for _ in range(9)),
-        None,  # windows are given back while they are used: no fault
-    ),
-    "more SETTINGS than move anything": (settings_of() * (codes.MAX_CONTROLS + 2), Code.ENHANCE_YOUR_CALM),
-    "more PING": (frames.frame(6, 0, 0, bytes(8)) * (codes.MAX_CONTROLS + 2), Code.ENHANCE_YOUR_CALM),
-    "more PRIORITY": (frames.frame(2, 0, 9, bytes(5)) * (codes.MAX_CONTROLS + 2), Code.ENHANCE_YOUR_CALM),
-    "more empty DATA": (frames.data(3, b"") * (codes.MAX_CONTROLS + 2), Code.ENHANCE_YOUR_CALM),
-    "more unknown frames": (frames.frame(99, 0, 0) * (codes.MAX_CONTROLS + 2), Code.ENHANCE_YOUR_CALM),
-    "more RST of what is closed": (frames.reset(3, Code.CANCEL) * (codes.MAX_CONTROLS + 2), Code.ENHANCE_YOUR_CALM),
-    "streams opened and reset for ever": (
-        b"".join(
-            frames.headers(sid, BLOCK) + frames.reset(sid, Code.CANCEL) for sid in range(5, 5 + 2 * codes.MAX_OPENED, 2)
-        ),
-        Code.ENHANCE_YOUR_CALM,
-    ),
-    "CONTINUATION for ever": (
-        frames.frame(1, 0, 5, BLOCK) + frames.frame(9, 0, 5, b"") * (codes.MAX_BLOCK_FRAMES + 1),
-        Code.ENHANCE_YOUR_CALM,
-    ),
-    "a header block of 48 KB": (
-        frames.frame(1, 0, 5, BLOCK) + frames.frame(9, 0, 5, bytes(16000)) * 3,
-        Code.ENHANCE_YOUR_CALM,
-    ),
-    "a header bomb: 16 KB of references to one long header": (
-        frames.headers(5, b"\x40\x01x\x7f\xa1\x1e" + b"y" * 4000) + frames.headers(7, b"\xbe" * 16000),
-        Code.ENHANCE_YOUR_CALM,
-    ),
-}
+CONNECTION_FAULTS = connection_faults(BLOCK)
+STREAM_FAULTS = stream_faults(BLOCK)
 
 
 def connection() -> Core:
@@ -145,16 +54,6 @@ def test_the_first_frame_has_to_be_settings() -> None:
         core = Core()
         core.receive(PREFACE + first)
         assert core.fault is not None and core.fault.code == Code.PROTOCOL_ERROR
-
-
-STREAM_FAULTS = {
-    "DATA after its end": (1, frames.data(1, b"x"), Code.STREAM_CLOSED),
-    "HEADERS after its end": (1, frames.headers(1, BLOCK, True), Code.STREAM_CLOSED),
-    "trailers that don't end it": (3, frames.headers(3, BLOCK), Code.PROTOCOL_ERROR),
-    "WINDOW_UPDATE by 0": (1, update(1, 0), Code.PROTOCOL_ERROR),
-    "WINDOW_UPDATE over 2^31-1": (1, update(1, MAX_WINDOW), Code.FLOW_CONTROL_ERROR),
-    "two WINDOW_UPDATEs over 2^31-1": (1, update(1, 2**30) + update(1, 2**30), Code.FLOW_CONTROL_ERROR),
-}
 
 
 @pytest.mark.parametrize("free", [True, False])
@@ -235,76 +134,6 @@ def test_bounds_are_for_a_time_and_a_long_life_reaches_none() -> None:
         core.take_out()
 
     assert core.fault is None
-
-
-def _server() -> h2.connection.H2Connection:
-    server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, validate_inbound_headers=False))
-    server.initiate_connection()
-    return server
-
-
-# What h2 does otherwise, and why we don't follow it:
-#   frames late for a stream that is over are a fault of the connection to h2, and nothing to us (RFC 9113, 5.1 allows both);
-#   to h2 a faulty stream window is a fault of the connection (6.9.1 asks for the stream's);
-#   a block that is no HPACK is PROTOCOL_ERROR to h2 (4.3 asks for COMPRESSION_ERROR), and of two faults in one frame it may
-#   name the size, or we.
-_STREAM_LEVEL = {h2.exceptions.StreamClosedError, h2.exceptions.NoSuchStreamError}
-
-
-@settings(max_examples=400, deadline=None)
-@given(st.integers(0, 2**32))
-def test_random_frames_are_judged_as_h2_judges_them(seed: int) -> None:
-    """Frames of all kinds, right and wrong; after each, h2 as a server and the core agree whether the connection is at an end."""
-    random = Random(seed)
-    core, oracle = greeted(), _server()
-    oracle.receive_data(PREFACE + frames.settings({}))
-    opened = 1
-    for _ in range(12):
-        data, opened = _any_frame(random, opened)
-        core.receive(data)
-        try:
-            oracle.receive_data(data)
-        except h2.exceptions.ProtocolError as error:
-            if type(error) in _STREAM_LEVEL:
-                return
-            assert core.fault is not None, f"h2 refuses what the core takes: {error!r} after {data[:40].hex()}"
-            if (
-                Code.FRAME_SIZE_ERROR not in (core.fault.code, error.error_code)
-                and core.fault.code != Code.COMPRESSION_ERROR
-            ):
-                assert int(core.fault.code) == int(error.error_code), f"{core.fault!r} is to h2 {error!r}"
-            return
-        assert core.fault is None, f"the core refuses what h2 takes: {core.fault!r} after {data[:40].hex()}"
-
-
-def _any_frame(random: Random, opened: int) -> tuple[bytes, int]:
-    """A frame, mostly right, for stream 0, an open one or one never opened; and the next id for a request."""
-    open_sid = random.choice([1, max(1, opened - 2)])
-    match random.randrange(11):
-        case 0 | 1 | 2:
-            return request(opened, end=False), opened + 2
-        case 3:
-            return frames.data(open_sid if opened > 1 else 0, random.randbytes(random.randrange(20))), opened
-        case 4:
-            return update(random.choice([0, open_sid]) if opened > 1 else 0, random.choice([1, 100, 2**30])), opened
-        case 5:
-            return frames.frame(
-                6, random.choice([0, 1]), random.choice([0, 0, 0, 1]), bytes(random.choice([8, 8, 8, 7]))
-            ), opened
-        case 6:
-            name = random.choice([1, 2, 3, 4, 5, 6, 99])
-            value = random.choice([0, 1, 4096, 16384, 65535, 2**31 - 1, 2**31])
-            return settings_of((name, value)), opened
-        case 7:
-            return frames.frame(9, 4, open_sid, b""), opened
-        case 8:
-            return frames.frame(
-                random.choice([5, 8, 3, 4]), 0, random.choice([0, open_sid]), bytes(random.randrange(4))
-            ), opened
-        case 9:
-            return frames.frame(random.choice([100, 200]), random.randrange(256), open_sid, random.randbytes(5)), opened
-        case _:
-            return frames.headers(opened, random.choice([BLOCK, b"\xff\xff", b"\xbf"]), False), opened + 2
 
 
 @settings(max_examples=300, deadline=None)

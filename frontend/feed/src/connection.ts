@@ -1,9 +1,10 @@
 /** One connection that stays: opened again after every failure, by EventSource or, where that cannot be had, by WebSocket. */
 
-import type { Frame } from "./events";
-import { openEventSource, openWebSocket, type Stream } from "./stream";
+import type { Frame } from "./events.js";
+import { openEventSource, openWebSocket, type Stream } from "./stream.js";
 
-const HELLO_WITHIN = 5_000; // ms; a proxy that buffers keeps the hello back
+const HELLO_WITHIN = 5_000; // ms, doubled while it does not come: a proxy that buffers keeps it back, or a node is slow
+const HELLO_DOUBLED = 2; // times at most
 const BROWSER_RETRY_WITHIN = 15_000; // ms; the server asks browsers to wait up to 6 s before they come back
 const MISSED_HEARTBEATS = 2.5;
 const LATE_HEARTBEATS = 1.2; // after these a stream is not trusted when the machine wakes
@@ -15,6 +16,7 @@ const BACKOFF_FIRST = 1_000; // ms
 const BACKOFF_LONGEST = 30_000; // ms
 const RENEW_EVERY = 4; // refusals in a row; any but the first is rarely about the token
 const RENEWED_APART = 10_000; // ms; a token that lives for seconds must not make a storm
+const TOKEN_WITHIN = 30_000; // ms; then nobody could say
 
 export type Phase =
   | { phase: "connecting" }
@@ -90,7 +92,7 @@ export class Connection {
     const bearer = this.#on.tokenIn === "url" ? this.#token : "";
     if (this.#by === "sse") this.#stream = openEventSource(this.#address(), listener);
     else this.#stream = openWebSocket(this.#address(), listener, bearer);
-    this.#wait(HELLO_WITHIN, () => this.#noHello());
+    this.#wait(HELLO_WITHIN * 2 ** Math.min(this.#silences, HELLO_DOUBLED), () => this.#noHello());
   }
 
   #address(by = this.#by): string {
@@ -171,7 +173,7 @@ export class Connection {
 
   #bye({ reason, retry }: Frame["data"]): void {
     if (reason === "signed-out") return this.#end();
-    if (reason === "expired") return void this.#renew();
+    if (reason === "expired") return this.#retry("expired", this.#untilRenewal(), () => void this.#renew());
     const asked = (Number(retry) || BACKOFF_FIRST) * (1 + Math.random() / 2);
     // Whoever is turned away again and again (too many streams, too slow) also backs off.
     this.#retry(String(reason), Math.max(asked, this.#backoff()));
@@ -187,9 +189,10 @@ export class Connection {
   }
 
   #noHello(): void {
+    this.#silences++;
     if (this.#by === "ws") this.#by = "sse";
-    else if (++this.#silences >= SILENCES) [this.#by, this.#bySince] = ["ws", Date.now()];
-    this.#retry("silent", this.#silences < SILENCES ? 0 : this.#backoff());
+    else if (this.#silences >= SILENCES) [this.#by, this.#bySince] = ["ws", Date.now()];
+    this.#retry("silent", this.#backoff());
   }
 
   /** A browser does not say why a stream was refused: a token that has ended is the likeliest, so renew it first. */
@@ -213,8 +216,8 @@ export class Connection {
   async #hand(): Promise<void> {
     if (this.#handing) return;
     this.#handing = true;
-    const wait = this.#renewed + RENEWED_APART - Date.now();
-    if (wait > 0) await new Promise((after) => setTimeout(after, wait));
+    const wait = this.#untilRenewal();
+    if (wait) await new Promise((after) => setTimeout(after, wait));
     this.#handing = false;
     const stream = this.#stream;
     const token = stream && this.#live ? await this.#newToken() : "";
@@ -226,19 +229,30 @@ export class Connection {
   /** Empty if nobody could say; null, and the end, if the session is over. */
   async #newToken(): Promise<string | null> {
     this.#renewed = Date.now();
-    const token = await this.#on.token().catch(() => "");
+    const late = new Promise<string>((after) => setTimeout(after, TOKEN_WITHIN, ""));
+    let token: string | null = "";
+    try {
+      token = await Promise.race([this.#on.token(), late]);
+    } catch {
+      // Nobody could say.
+    }
     if (token === null && !this.#ended) this.#end();
     this.#token = token || this.#token;
     return token;
   }
 
-  #retry(reason: string, ms: number): void {
+  #untilRenewal(): number {
+    this.#renewed = Math.min(this.#renewed, Date.now()); // a clock that was put back
+    return Math.max(0, this.#renewed + RENEWED_APART - Date.now());
+  }
+
+  #retry(reason: string, ms: number, then = () => this.#open()): void {
     this.#drop();
-    if (ms === 0) return this.#open();
+    if (ms === 0) return then();
     this.#waits = true;
     const offline = reason === "offline" || navigator.onLine === false; // a hint: it is tried all the same
     this.#on.phase(offline ? { phase: "offline" } : { phase: "waiting", ms, reason });
-    this.#wait(ms, () => this.#open());
+    this.#wait(ms, then);
   }
 
   /** Full jitter: anything up to a ceiling that doubles, so that a thousand clients do not come back together. */

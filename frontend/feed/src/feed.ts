@@ -1,38 +1,17 @@
 /** The client's end of a feed: one stream per browser, which resumes where it was and never dies in silence. */
 
-import { Connection, type ConnectionOptions, type Phase } from "./connection";
-import { FACTS, type FeedEvent, type Frame, type Gap, type Snapshot } from "./events";
-import { forgetCursor, keepCursor, keptCursor } from "./kept";
-import { type Message, Tabs } from "./tabs";
+import { Connection, type ConnectionOptions, type Phase } from "./connection.js";
+import type { Frame } from "./events.js";
+import { Intake } from "./intake.js";
+import { forgetCursor, keepCursor, keptCursor } from "./kept.js";
+import { type FeedOptions, safely, type State } from "./options.js";
+import { type Message, Tabs } from "./tabs.js";
 
-const REMEMBERED = 2_000; // event ids; repeats come only from what was last in flight
-const RECENT = 200; // frames that a tab gets from the one that leads; whoever has missed more asks the server
 const CHECKED_EVERY = 5_000; // ms
 const LEADER_SILENT = 40_000; // ms; heartbeats come every 15 s
+const JOINED_WITHIN = 2_000; // ms; two tabs that change places may both miss what the other says
 const ON_WINDOW = ["online", "offline", "pageshow", "pagehide"];
 const ON_DOCUMENT = ["visibilitychange", "freeze", "resume"];
-
-/** `tab`: which one holds the stream. */
-export type State = Phase & { tab: "this" | "other" };
-
-export interface FeedOptions {
-  onEvent(event: FeedEvent): void;
-  /** The list as it is now: it replaces what was shown before. Without this, `onEvent` gets what it has not had, oldest first. */
-  onSnapshot?(snapshot: Snapshot): void;
-  /** Something since the cursor cannot be had as a stream; a snapshot follows. */
-  onGap?(gap: Gap): void;
-  onState?(state: State): void;
-  /** Every message, before anything is made of it. */
-  onFrame?(frame: Frame): void;
-  /** Gets a newer access token (and cookie). null: the session is over. A rejection: nobody could say, it is asked again. */
-  token(): Promise<string | null>;
-  /** Whose feed it is, in a form of your own: tabs share a stream, and a reload finds its cursor, by this name. */
-  user?: string;
-  /** Where to go on from, instead of where this browser left off. */
-  cursor?: string;
-  /** How the stream is opened: with the cookie that sign-in sets, or with the token in the address (never logged by the edge). */
-  tokenIn?: "cookie" | "url";
-}
 
 /**
  * Every event since the cursor reaches `onEvent` once, in the server's order; where that cannot be had, `onGap` and
@@ -41,36 +20,41 @@ export interface FeedOptions {
 export class Feed {
   readonly #url: string;
   readonly #on: FeedOptions;
-  readonly #seen = new Set<string>();
-  readonly #recent: Frame[] = [];
+  readonly #intake: Intake;
   readonly #tabs: Tabs;
   readonly #checks = setInterval(() => this.#check(), CHECKED_EVERY);
   #connection: Connection | undefined;
   #phase: Phase = { phase: "connecting" };
-  #cursor: string;
   #heard = Date.now(); // from the leader
   #joined = false; // nothing that it said is missing here
-  #began = false; // the cursor is that of a frame
-  #asked = false;
+  #joining = false; // it has been asked for what is missing
+  #doubted = false; // it has been asked whether it is still there
   #ended = false;
 
   constructor(url: string, options: FeedOptions) {
     this.#url = url;
     this.#on = options;
-    this.#cursor = options.cursor ?? keptCursor(options.user);
+    this.#intake = new Intake(options, options.cursor ?? keptCursor(options.user));
     for (const name of ON_WINDOW) window.addEventListener(name, this);
     for (const name of ON_DOCUMENT) document.addEventListener(name, this);
-    this.#tabs = new Tabs(`feed ${url} ${options.user ?? ""}`, {
+    // Without a name two tabs may be two people's, and neither may get the other's feed.
+    this.#tabs = new Tabs(options.user && `feed ${url} ${options.user}`, {
       lead: () => this.#lead(),
       follow: () => this.#follow(),
       heard: (message) => this.#listen(message),
     });
-    this.#tabs.enter();
+    this.#enter();
   }
 
   /** The place to come back to; empty before the first message that has one. */
   get cursor(): string {
-    return this.#cursor;
+    return this.#intake.cursor;
+  }
+
+  /** Tries at once where it waits to come back, in whichever tab that is. */
+  wake(): void {
+    this.#connection?.wake();
+    this.#tabs.say({ say: "wake" });
   }
 
   /** This tab needs it no more. Another tab takes over if this one held the stream. */
@@ -88,13 +72,19 @@ export class Feed {
     if (type === "freeze") {
       this.#rest();
       this.#tabs.leave();
-    } else if (type === "resume") this.#tabs.enter();
+    } else if (type === "resume") this.#enter();
     else if (type === "pagehide") this.#keep();
     else if (type === "offline") this.#connection?.lost();
     else if (document.visibilityState !== "hidden") {
       this.#connection?.wake(type === "online");
+      this.#tabs.say({ say: "wake" }); // a leader that is hidden gets no sign of its own
       this.#check();
     }
+  }
+
+  #enter(): void {
+    this.#tabs.enter();
+    this.#askToJoin();
   }
 
   #lead(): void {
@@ -107,7 +97,7 @@ export class Feed {
     return new Connection({
       url: this.#url,
       tokenIn: this.#on.tokenIn ?? "cookie",
-      cursor: () => this.#cursor,
+      cursor: () => this.#intake.cursor,
       token: () => this.#on.token(),
       ...told,
     });
@@ -115,43 +105,50 @@ export class Feed {
 
   #follow(): void {
     this.#rest();
-    this.#tabs.say({ say: "join" });
+    this.#askToJoin();
   }
 
   #rest(): void {
     this.#keep();
     this.#connection?.close();
     this.#connection = undefined;
-    this.#joined = false;
+    this.#joined = this.#joining = false;
     this.#heard = Date.now();
   }
 
   #welcome(): void {
-    this.#tabs.say({ say: "welcome", phase: this.#phase, cursor: this.#cursor, recent: this.#recent });
+    const { cursor, recent } = this.#intake;
+    this.#tabs.say({ say: "welcome", phase: this.#phase, cursor, recent });
+  }
+
+  /** One question at a time: a tab that wakes may hear a thousand old messages, and each answer is long. */
+  #askToJoin(): void {
+    if (this.#tabs.leads || this.#joining) return;
+    this.#joining = true;
+    setTimeout(() => (this.#joining = false), JOINED_WITHIN);
+    this.#tabs.say({ say: "join" });
   }
 
   #listen(message: Message): void {
     if (message.say === "end") return this.#end("signed-out", false);
-    if (this.#tabs.leads) return message.say === "join" ? this.#welcome() : undefined;
-    if (message.say === "join") return;
+    if (this.#tabs.leads) {
+      if (message.say === "join") this.#welcome();
+      else if (message.say === "wake") this.#connection?.wake();
+      return;
+    }
+    if (message.say === "join" || message.say === "wake") return;
     this.#heard = Date.now();
-    this.#asked = false;
-    if (message.say === "welcome") return this.#connection ? undefined : this.#join(message);
-    if (!this.#joined) return this.#connection ? undefined : this.#tabs.say({ say: "join" });
-    if (message.say === "frame") this.#take(message.frame);
+    this.#doubted = false;
+    if (message.say === "welcome") return this.#join(message);
+    if (!this.#joined) return this.#connection ? undefined : this.#askToJoin();
+    if (message.say === "frame") this.#intake.take(message.frame);
     else this.#tell(message.phase, "other");
   }
 
-  /** Goes on where the leader is, from what it remembers. */
   #join({ phase, cursor, recent }: Message & { say: "welcome" }): void {
-    const known = recent.findIndex(({ id }) => id === this.#cursor);
-    // With a cursor that was given there is a list already, and the leader has had what came since.
-    const lacks = !this.#joined && known < 0 && cursor !== this.#cursor && (this.#began || !this.#cursor);
-    if (lacks && recent[0]?.event !== "snapshot") return this.#catchUp();
-    for (const frame of recent.slice(known + 1)) {
-      if (frame.event === "snapshot" ? lacks : !this.#seen.has(String(frame.data.id))) this.#take(frame);
-    }
-    this.#cursor = cursor || this.#cursor;
+    this.#joining = false;
+    if (this.#connection) return;
+    if (!this.#intake.join(recent, cursor, this.#joined)) return this.#catchUp();
     this.#joined = true;
     this.#tell(phase, "other");
   }
@@ -159,7 +156,7 @@ export class Feed {
   /** The leader no longer remembers what is missing here: a stream of our own brings it, then we follow. */
   #catchUp(): void {
     const connection = this.#connect({
-      frame: (frame) => this.#take(frame),
+      frame: (frame) => this.#intake.take(frame),
       phase: (phase) => {
         if (phase.phase === "ended") return this.#end("signed-out");
         this.#tell(phase, "this");
@@ -167,7 +164,7 @@ export class Feed {
         connection.close();
         this.#connection = undefined;
         this.#joined = true;
-        this.#tabs.say({ say: "join" });
+        this.#askToJoin();
       },
     });
     this.#connection = connection;
@@ -176,41 +173,15 @@ export class Feed {
   /** Whoever leads answers a `join` at once, even in the background. One that does not is frozen or gone. */
   #check(): void {
     if (this.#ended || this.#tabs.leads || Date.now() - this.#heard < LEADER_SILENT) return;
-    if (this.#asked) this.#tabs.steal();
+    if (this.#doubted) this.#tabs.steal();
     else this.#tabs.say({ say: "join" });
-    this.#asked = !this.#asked;
+    this.#doubted = !this.#doubted;
   }
 
   #frame(frame: Frame): void {
-    this.#take(frame);
+    this.#intake.take(frame);
     this.#tabs.say({ say: "frame", frame });
     if (frame.event === "heartbeat") this.#keep();
-  }
-
-  #take(frame: Frame): void {
-    const { event, id, data } = frame;
-    this.#on.onFrame?.(frame);
-    if (event === "gap") this.#on.onGap?.(data as Gap);
-    else if (event === "snapshot") this.#snapshot(data as Snapshot);
-    else if (FACTS.includes(event) && this.#isNew(data as FeedEvent)) this.#on.onEvent(data as FeedEvent);
-    if (event === "snapshot") this.#recent.length = 0; // nobody can go on from before it
-    if (id || FACTS.includes(event)) this.#recent.push(frame);
-    if (this.#recent.length > RECENT) this.#recent.shift();
-    if (id) [this.#cursor, this.#began] = [id, true];
-  }
-
-  #snapshot({ items = [], next = null }: Snapshot): void {
-    if (!this.#on.onSnapshot) return [...items].reverse().forEach((item) => this.#isNew(item) && this.#on.onEvent(item));
-    this.#seen.clear(); // what the new list lacks may come again, and is new to it
-    for (const event of items) this.#isNew(event);
-    this.#on.onSnapshot({ items, next });
-  }
-
-  #isNew({ id }: FeedEvent): boolean {
-    if (!id || this.#seen.has(id)) return false;
-    this.#seen.add(id);
-    if (this.#seen.size > REMEMBERED) this.#seen.delete(this.#seen.values().next().value as string);
-    return true;
   }
 
   #is(phase: Phase): void {
@@ -221,11 +192,11 @@ export class Feed {
 
   #tell(phase: Phase, tab: State["tab"]): void {
     this.#phase = phase;
-    this.#on.onState?.({ ...phase, tab });
+    safely(() => this.#on.onState?.({ ...phase, tab }));
   }
 
   #keep(): void {
-    if (this.#tabs.leads) keepCursor(this.#on.user, this.#cursor);
+    if (this.#tabs.leads) keepCursor(this.#on.user, this.cursor);
   }
 
   #end(reason: "signed-out" | "closed", tell = true): void {

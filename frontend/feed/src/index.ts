@@ -1,2 +1,3 @@
-export type { FeedEvent, Frame, Gap, Person, Snapshot } from "./events";
-export { Feed, type FeedOptions, type State } from "./feed";
+export type { FeedEvent, Frame, Gap, Person, Snapshot } from "./events.js";
+export { Feed } from "./feed.js";
+export type { FeedOptions, State } from "./options.js";

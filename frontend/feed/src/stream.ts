@@ -1,6 +1,6 @@
 /** One open stream, by EventSource or by WebSocket: both tell the same story to the same listener. */
 
-import { type Frame, NAMES } from "./events";
+import { type Frame, NAMES } from "./events.js";
 
 export interface Listener {
   frame(frame: Frame): void;

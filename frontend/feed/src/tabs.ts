@@ -1,7 +1,7 @@
 /** The tabs of one browser: one of them leads, by a lock of the browser's, and the others listen to it. */
 
-import type { Phase } from "./connection";
-import type { Frame } from "./events";
+import type { Phase } from "./connection.js";
+import type { Frame } from "./events.js";
 
 export type Message =
   /** Somebody listens: whoever leads answers with a welcome. */
@@ -9,6 +9,8 @@ export type Message =
   | { say: "welcome"; phase: Phase; cursor: string; recent: Frame[] }
   | { say: "frame"; frame: Frame }
   | { say: "phase"; phase: Phase }
+  /** A tab is looked at: the stream had better not be a dead one. */
+  | { say: "wake" }
   /** The session is over, for all. */
   | { say: "end" };
 
@@ -22,25 +24,29 @@ export class Tabs {
   leads = false;
   readonly #name: string;
   readonly #role: Role;
-  readonly #channel: BroadcastChannel | undefined;
+  #channel: BroadcastChannel | undefined;
   #free: (() => void) | undefined;
   #queued: AbortController | undefined;
 
-  constructor(name: string, role: Role) {
-    this.#name = name;
+  /** Without a name the tab is alone, and leads. */
+  constructor(name: string | undefined, role: Role) {
+    this.#name = name ?? "";
     this.#role = role;
-    // Locks exist only where the page came over TLS or from this machine; elsewhere each tab is alone, and leads.
-    if (!navigator.locks) return;
-    this.#channel = new BroadcastChannel(name);
+    // Locks exist only where the page came over TLS or from this machine; elsewhere each tab is alone too.
+    if (!name || !navigator.locks) return;
+    try {
+      this.#channel = new BroadcastChannel(name);
+    } catch {
+      return; // a browser that keeps nothing for this page has no channels for it either
+    }
     this.#channel.onmessage = ({ data }: MessageEvent<Message>) => role.heard(data);
   }
 
   /** Leads as soon as nobody else does, and until then listens. */
   enter(): void {
     if (this.#queued || this.leads) return;
-    if (!this.#channel) return this.#lead();
-    this.say({ say: "join" });
-    this.#queue();
+    if (this.#channel) this.#queue();
+    else this.#lead();
   }
 
   /** Takes over from a leader that no longer answers. */
@@ -65,6 +71,7 @@ export class Tabs {
   close(): void {
     this.leave();
     this.#channel?.close();
+    this.#channel = undefined;
   }
 
   #lead(): void {
@@ -80,12 +87,20 @@ export class Tabs {
       return new Promise<void>((free) => (this.#free = free));
     };
     const options = steal ? { steal } : { signal: queued.signal };
-    navigator.locks.request(this.#name, options, held).catch(() => {
+    navigator.locks.request(this.#name, options, held).catch((refusal: Error) => {
       if (queued.signal.aborted) return;
+      if (refusal.name !== "AbortError") return this.#alone();
       // Stolen: this tab did not answer for a while.
       this.leads = false;
       this.#role.follow();
       this.#queue();
     });
+  }
+
+  /** A browser that denies the lock would deny it again. */
+  #alone(): void {
+    this.#channel?.close();
+    this.#channel = undefined;
+    this.#lead();
   }
 }

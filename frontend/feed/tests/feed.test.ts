@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import type { State } from "../src";
-import { cursorOf, HELLO, open, opened, pass, post, socket, source } from "./opening";
-import { FakeEventSource, FakeWebSocket, install, uninstall } from "./server";
+import { cursorOf, HELD_BACK, HELLO, open, opened, pass, post, socket, source } from "./opening";
+import { FakeEventSource, FakeWebSocket, install, reported, uninstall } from "./server";
 
 /** Refuses the stream opened last, and lets the wait for the next one pass. */
 async function refuse(states: State[]): Promise<void> {
@@ -76,6 +76,30 @@ describe("while all is well", () => {
     source().say("snapshot", { items: [post("z")], next: null }, "c9");
 
     expect(snapshots).toEqual([["z"]]);
+  });
+});
+
+describe("a page that throws", () => {
+  test("at whatever it is told gets the rest all the same, and its browser hears of it", async () => {
+    const fault = new Error("a page's own fault");
+    const throwing = () => {
+      throw fault;
+    };
+    const all = { onEvent: throwing, onSnapshot: throwing, onGap: throwing, onState: throwing, onFrame: throwing };
+    const { feed, renew } = open("newer", { ...all, user: "4" });
+    const other = open("newer", { user: "4" });
+    source().say("hello", HELLO);
+    source().say("gap", { reason: "too-old" });
+    source().say("snapshot", { items: [post("z")], next: null }, "c0");
+    source().say("post", post("a"), "c1");
+    source().say("expiring", { expires_at: 1 });
+    source().say("bye", { reason: "expired", retry: 1 });
+    await pass(20_000);
+
+    expect([other.gaps, other.snapshots, other.events]).toEqual([["too-old"], [["z"]], ["a"]]);
+    expect([feed.cursor, renew.mock.calls.length]).toEqual(["c1", 2]);
+    expect(cursorOf(source().url)).toBe("c1");
+    expect(new Set(reported)).toEqual(new Set([fault]));
   });
 });
 
@@ -195,6 +219,18 @@ describe("when the server says bye", () => {
     expect(cursorOf(source().url)).toBe("c1");
   });
 
+  test("expired again and again, as for a clock that is wrong: tokens are asked for in peace", async () => {
+    const { renew, states } = open();
+    for (let n = 0; n < 29; n++) {
+      source().say("hello", HELLO);
+      source().say("bye", { reason: "expired", retry: 3000 });
+      await pass(1_000);
+    }
+
+    expect(renew.mock.calls.length).toBe(3); // the first at once
+    expect(states.at(-1)).toMatchObject({ phase: "waiting", reason: "expired" });
+  });
+
   test("signed-out: for good", async () => {
     const { renew, states } = open();
     source().say("hello", HELLO);
@@ -221,10 +257,13 @@ describe("when the server says bye", () => {
 describe("when a proxy holds SSE back", () => {
   test("the second time without hello it takes WebSocket, with the cookie and the cursor", async () => {
     const { events, states, feed } = open();
-    await pass(5_000);
+    await pass(5_500);
+    expect(opened()).toBe(1);
+    await pass(100); // 600 ms after the first gave up, by the fake dice
     expect([opened(), FakeWebSocket.all.length]).toEqual([2, 0]);
-    await pass(5_000);
-    await pass(2_000);
+    await pass(9_000);
+    expect(FakeWebSocket.all.length).toBe(0);
+    await pass(2_200);
     socket().say("hello", HELLO);
     socket().say("post", post("a"), "c1");
     await pass(300);
@@ -236,9 +275,19 @@ describe("when a proxy holds SSE back", () => {
     expect(FakeEventSource.all.every((one) => one.readyState === FakeEventSource.CLOSED)).toBe(true);
   });
 
+  test("a slow server gets more time at each try, and is not taken for such a proxy at the first", async () => {
+    const { states } = open();
+    await pass(12_000);
+    source().say("hello", HELLO);
+    await pass(300);
+
+    expect(states.at(-1)).toMatchObject({ phase: "live", by: "sse" });
+    expect([opened(), FakeWebSocket.all.length]).toEqual([2, 0]);
+  });
+
   test("a WebSocket that breaks is opened again as one, with the cursor", async () => {
     open();
-    await pass(12_000);
+    await pass(HELD_BACK);
     socket().say("hello", HELLO);
     socket().say("post", post("a"), "c1");
     socket().close();
@@ -250,7 +299,7 @@ describe("when a proxy holds SSE back", () => {
 
   test("where WebSocket is refused too, it starts again with SSE", async () => {
     open();
-    await pass(12_000);
+    await pass(HELD_BACK);
     socket().close();
     await pass(10_000);
 

@@ -38,4 +38,6 @@ export function socket(): FakeWebSocket {
 
 export const opened = () => FakeEventSource.all.length;
 export const cursorOf = (url: string) => new URL(url).searchParams.get("cursor");
+/** Until WebSocket is tried: no hello for 5 and then 10 s, and after each a wait. */
+export const HELD_BACK = 19_000; // ms
 export const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);

@@ -70,15 +70,19 @@ export class FakeWebSocket {
 
 type Waiting = { signal: AbortSignal | undefined; enter: () => void };
 
-/** The browser's locks: one holder of a name at a time, the others queue. */
-class FakeLocks {
+/** The browser's locks: one holder of a name at a time, the others queue. `refuses`: a browser that denies them. */
+export class FakeLocks {
+  asked = 0;
+  refuses = false;
   #holders = new Map<string, { fail: (error: Error) => void }>();
   #queues = new Map<string, Waiting[]>();
 
   request(name: string, options: { steal?: boolean; signal?: AbortSignal }, held: () => Promise<void>): Promise<void> {
+    this.asked++;
+    if (this.refuses) return Promise.reject(new DOMException("denied", "SecurityError"));
     return new Promise((done, fail) => {
       const { signal, steal } = options;
-      signal?.addEventListener("abort", () => fail(new Error("AbortError")));
+      signal?.addEventListener("abort", () => fail(new DOMException("given up", "AbortError")));
       const enter = () => {
         const mine = { fail };
         this.#holders.set(name, mine);
@@ -88,7 +92,7 @@ class FakeLocks {
         });
       };
       const holder = this.#holders.get(name);
-      if (steal) holder?.fail(new Error("AbortError"));
+      if (steal) holder?.fail(new DOMException("stolen", "AbortError"));
       if (steal || !holder) enter();
       else this.#queues.set(name, [...(this.#queues.get(name) ?? []), { signal, enter }]);
     });
@@ -120,6 +124,9 @@ export class FakeChannel {
 /** A window of the browser: its signs, and what it keeps. */
 export const browser = { window: new EventTarget(), document: new EventTarget(), kept: new Map<string, string>() };
 
+/** What the page has thrown at the client. */
+export const reported: unknown[] = [];
+
 /** What reaches `POST /v1/stream/token`, and how it is answered. */
 export const renewals = { bearers: [] as string[], ok: true };
 
@@ -131,6 +138,8 @@ export function install(): void {
   browser.window = new EventTarget();
   browser.document = new EventTarget();
   browser.kept = new Map();
+  reported.length = 0;
+  vi.stubGlobal("reportError", (error: unknown) => reported.push(error));
   Object.assign(renewals, { bearers: [], ok: true });
   vi.stubGlobal("EventSource", FakeEventSource);
   vi.stubGlobal("WebSocket", FakeWebSocket);

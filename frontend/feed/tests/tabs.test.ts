@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { cursorOf, HELLO, open, opened, pass, post, source } from "./opening";
-import { FakeChannel, FakeEventSource, install, uninstall } from "./server";
+import { FakeChannel, FakeEventSource, FakeLocks, install, uninstall } from "./server";
 
 beforeEach(install);
 afterEach(uninstall);
@@ -84,11 +84,42 @@ describe("a tab that comes later", () => {
   });
 
   test("which has a list already keeps it, and gets what came since", async () => {
-    await tabs(1);
+    open("newer", { user: "4", cursor: "of the first list" });
+    source().say("hello", HELLO);
+    source().say("post", post("a"), "c1");
+    for (let n = 0; n < 250; n++) source().say("heartbeat", { at: 0 }, `h${n}`);
     const late = open("newer", { user: "4", cursor: "of its list" });
     await pass(0);
 
-    expect([late.snapshots, late.events]).toEqual([[], ["a"]]);
+    expect([late.snapshots, late.events, opened()]).toEqual([[], ["a"], 1]);
+    expect(late.feed.cursor).toBe("h249");
+  });
+
+  const behind = {
+    "where the leader no longer has what came since": () => {
+      for (let n = 0; n < 201; n++) source().say("post", post(`p${n}`), `c-p${n}`);
+    },
+    "where the leader has had a list that may be newer": () => {
+      source().say("snapshot", { items: [post("p1")], next: null }, "c-p1");
+    },
+  };
+  test.each(Object.entries(behind))("with a list of an archive that lags asks the server, %s", async (_, happens) => {
+    open("newer", { user: "4", cursor: "of the first list" });
+    source().say("hello", HELLO);
+    happens();
+    const leading = source();
+    const late = open("newer", { user: "4", cursor: "of an old list" });
+    await pass(0);
+    expect([opened(), cursorOf(source().url)]).toEqual([2, "of an old list"]);
+    source().say("hello", { ...HELLO, resumed: true });
+    source().say("post", post("p0"), "c0");
+    source().say("post", post("p1"), "c1");
+    await pass(300);
+    leading.say("post", post("b"), "c9");
+
+    expect(streaming()).toBe(1);
+    expect(late.events.slice(0, 2)).toEqual(["p0", "p1"]);
+    expect(late.events.at(-1)).toBe("b");
   });
 
   test("which cannot have the list from the leader asks the server, then shares the stream", async () => {
@@ -160,6 +191,38 @@ describe("a tab that slept", () => {
     expect(first.events).toEqual(["a", "b"]);
     expect(opened()).toBe(2);
   });
+
+  test("and hears a thousand old messages asks for what it lacks once", async () => {
+    const [first] = await tabs(1);
+    const wake = freeze();
+    open("newer", { user: "4", cursor: "c1" });
+    await pass(0);
+    const said = vi.spyOn(BroadcastChannel.prototype, "postMessage").mockImplementation(() => {}); // no answer so far
+    wake();
+    const channel = FakeChannel.all.at(-1); // its own
+    for (let n = 0; n < 1_000; n++) channel?.onmessage?.({ data: { say: "phase", phase: { phase: "connecting" } } });
+    expect(said.mock.calls.filter(([{ say }]) => say === "join").length).toBe(1);
+    said.mockRestore();
+    await pass(2_000);
+    source().say("hello", HELLO);
+    source().say("post", post("b"), "c2");
+
+    expect(first.events).toEqual(["a", "b"]);
+  });
+});
+
+describe("a tab that is looked at", () => {
+  test("makes a hidden leader see whether its stream is a dead one", async () => {
+    const [first] = await tabs(1);
+    open("newer", { user: "4" });
+    await pass(0);
+    vi.setSystemTime(Date.now() + 20_000);
+    first.feed.handleEvent = () => {}; // it is hidden, and gets no sign
+    document.dispatchEvent(new Event("visibilitychange"));
+
+    expect(opened()).toBe(2);
+    expect(cursorOf(source().url)).toBe("c1");
+  });
 });
 
 describe("a leader that is stuck", () => {
@@ -169,6 +232,7 @@ describe("a leader that is stuck", () => {
     const channel = vi.spyOn(BroadcastChannel.prototype, "postMessage").mockImplementation(() => {});
     await pass(50_000);
     channel.mockRestore();
+    await pass(2_000);
     source().say("hello", { ...HELLO, resumed: true });
     source().say("post", post("b"), "c2");
 
@@ -190,6 +254,33 @@ describe("a leader that is stuck", () => {
 
     expect(opened()).toBe(1);
   });
+});
+
+test("where locks are denied, each tab has its own stream, and asks for no lock again", async () => {
+  const locks = new FakeLocks();
+  locks.refuses = true;
+  vi.stubGlobal("navigator", { onLine: true, locks });
+  const [first, second] = [open("newer", { user: "4" }), open("newer", { user: "4" })];
+  await pass(1_000);
+  for (const one of FakeEventSource.all) {
+    one.say("hello", HELLO);
+    one.say("post", post("a"), "c1");
+  }
+  await pass(300);
+
+  expect([opened(), locks.asked]).toEqual([2, 2]);
+  expect([first.events, second.events]).toEqual([["a"], ["a"]]);
+  expect(first.states.at(-1)).toMatchObject({ phase: "live", tab: "this" });
+});
+
+test("without a name for whose feed it is, each tab has its own stream", async () => {
+  const [first, second] = [open(), open()];
+  FakeEventSource.all[0]?.say("hello", HELLO);
+  FakeEventSource.all[0]?.say("post", post("a"), "c1");
+  await pass(0);
+
+  expect(opened()).toBe(2);
+  expect([first.events, second.events]).toEqual([["a"], []]);
 });
 
 test("where there are no locks, each tab has its own stream", async () => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { cursorOf, HELLO, open, opened, pass, post, socket, source } from "./opening";
+import { cursorOf, HELD_BACK, HELLO, open, opened, pass, post, socket, source } from "./opening";
 import { browser, FakeEventSource, FakeWebSocket, install, renewals, uninstall } from "./server";
 
 const sign = (name: string) => browser.window.dispatchEvent(new Event(name));
@@ -144,7 +144,7 @@ describe("when the token is about to end", () => {
 
   test("on a WebSocket it is said", async () => {
     open();
-    await pass(12_000);
+    await pass(HELD_BACK);
     socket().say("hello", HELLO);
     socket().say("expiring", { expires_at: 1 });
     await pass(1);
@@ -181,6 +181,31 @@ describe("when the token is about to end", () => {
     expect(opened()).toBe(1);
   });
 
+  test("a page that never answers, or throws, is asked again", async () => {
+    const token = vi.fn(() => new Promise<string>(() => {}));
+    open("", { token });
+    source().say("hello", HELLO);
+    source().say("expiring", { expires_at: 1 });
+    const quiet = async (seconds: number) => {
+      for (let passed = 0; passed < seconds; passed += 10) {
+        await pass(10_000);
+        source().say("heartbeat", { at: 0 });
+      }
+    };
+    await quiet(30);
+    expect(token.mock.calls.length).toBe(2);
+    token.mockImplementation(() => {
+      throw new Error("a page's own fault");
+    });
+    await quiet(50);
+    expect(token.mock.calls.length).toBe(5);
+    token.mockResolvedValue("newer");
+    await quiet(10);
+
+    expect(renewals.bearers).toEqual(["Bearer newer"]);
+    expect(opened()).toBe(1);
+  });
+
   test("a session that is over ends the feed", async () => {
     const { states } = open(null);
     source().say("hello", HELLO);
@@ -202,7 +227,7 @@ describe("on WebSocket for long", () => {
 
   test("a hello by EventSource takes over with the cursor, and the socket is closed", async () => {
     const { states, events } = open();
-    await pass(12_000);
+    await pass(HELD_BACK);
     socket().say("hello", HELLO);
     await long();
     expect(opened()).toBe(3);
@@ -218,7 +243,7 @@ describe("on WebSocket for long", () => {
 
   test("an EventSource that is still held back is given up, and nothing is noticed", async () => {
     const { states } = open();
-    await pass(12_000);
+    await pass(HELD_BACK);
     socket().say("hello", HELLO);
     await pass(300);
     const before = states.length;
@@ -236,7 +261,7 @@ describe("with the token in the address", () => {
     expect(opened()).toBe(0);
     await pass(0);
     expect(new URL(source().url).searchParams.get("access_token")).toBe("newer");
-    await pass(12_000);
+    await pass(HELD_BACK);
 
     expect(socket().protocols).toEqual(["feed.v1", "bearer.newer"]);
     expect(socket().url).not.toContain("newer");
@@ -273,4 +298,16 @@ describe("over a reload", () => {
 
     expect(feed.cursor).toBe("c1");
   });
+});
+
+test("a page may have it try at once where it waits, and leaves a stream alone that is live", async () => {
+  const { feed, states } = await openLive();
+  feed.wake();
+  expect(opened()).toBe(1);
+  source().say("bye", { reason: "draining", retry: 9_000 });
+  expect(states.at(-1)?.phase).toBe("waiting");
+
+  feed.wake();
+
+  expect(opened()).toBe(2);
 });

@@ -2,14 +2,15 @@
 
 import type { FeedEvent, State } from "#feed";
 
+import { count, MOST } from "./count";
 import type { Words } from "./en";
 
 const plural = new Intl.PluralRules("ru");
 
 /** The form that goes with the number: 1 человек, 2 человека, 5 человек. */
 function many(n: number, one: string, few: string, more: string): string {
-  const form = plural.select(n);
-  return `${n} ${form === "one" ? one : form === "few" ? few : more}`;
+  const form = plural.select(Math.min(n, MOST));
+  return `${count("ru", n)} ${form === "one" ? one : form === "few" ? few : more}`;
 }
 
 const did: Record<FeedEvent["type"], string> = {
@@ -23,15 +24,42 @@ const did: Record<FeedEvent["type"], string> = {
   "account-deleted": "",
 };
 
+const ours = "Страница попросила что-то не то. Загрузите её заново: возможно, она устарела.";
+
 const refusals: Record<string, string> = {
   offline: "Сервер недоступен. Попробуйте ещё раз чуть позже.",
   unavailable: "Сейчас это не получится, но ничего не потеряно. Попробуйте чуть позже.",
   busy: "Сервер занят. Попробуйте чуть позже.",
   internal: "Что-то сломалось у нас.",
   "too-many-requests": "Слишком много попыток. Подождите немного.",
+  timeout: "Это заняло слишком много времени. Попробуйте чуть позже.",
+  "too-slow": "Это заняло слишком много времени. Попробуйте чуть позже.",
+  "bad-gateway": "Сервер сейчас не отвечает. Попробуйте чуть позже.",
+  "gateway-timeout": "Сервер сейчас отвечает слишком долго. Попробуйте чуть позже.",
+  "session-ended": "Вы вышли. Войдите ещё раз.",
+  "refresh-invalid": "Вы вошли очень давно. Войдите ещё раз.",
+  "refresh-missing": "Вы не вошли.",
+  "refresh-reused": "Ваш сеанс использовали где-то ещё, поэтому он завершён. Войдите ещё раз.",
+  "token-missing": "Вы не вошли.",
+  "token-invalid": "Ваш сеанс больше не действует. Войдите ещё раз.",
+  "token-expired": "Ваш сеанс закончился. Войдите ещё раз.",
+  "token-ambiguous": ours,
+  "edge-only": ours,
+  origin: "Страница открыта не по адресу сервера. Откройте её по его адресу.",
+  forbidden: "Это запрещено.",
+  "bad-request": ours,
+  "malformed-json": ours,
+  "unknown-field": ours,
+  "method-not-allowed": ours,
+  "body-too-large": "Это слишком длинно.",
+  "self-follow": "Нельзя читать самого себя.",
+  janitor: "Аккаунт смотрителя остаётся.",
+  "key-reused": "Это уже было отправлено с другим текстом. Выбросьте и напишите заново.",
+  invalid: ours,
   "wrong-credentials": "Неверное имя или пароль.",
   "wrong-password": "Неверный пароль.",
   "username-taken": "Это имя уже занято.",
+  "too-many-followees": "Вы читаете столько людей, сколько можно. Сначала перестаньте читать кого-нибудь.",
   "not-found": "Этого больше нет.",
   "invalid username": "Имя — от 3 до 32 латинских букв, цифр, точек, дефисов или подчёркиваний.",
   "invalid password": "Пароль — от 8 до 128 знаков.",
@@ -40,12 +68,11 @@ const refusals: Record<string, string> = {
 };
 
 function state(state: State): string {
-  const elsewhere = state.tab === "other" ? " · через другую вкладку" : "";
-  if (state.phase === "live") return `На связи${state.by === "ws" ? " по WebSocket" : ""}${elsewhere}`;
-  if (state.phase === "catching-up") return `Догоняем…${elsewhere}`;
+  if (state.phase === "live") return `На связи${state.by === "ws" ? " по WebSocket" : ""}`;
+  if (state.phase === "catching-up") return "Догоняем…";
   if (state.phase === "connecting") return "Соединяемся…";
   if (state.phase === "offline") return "Нет сети";
-  if (state.phase === "waiting") return `Повтор через ${Math.max(1, Math.round(state.ms / 1000))} с`;
+  if (state.phase === "waiting") return "Повтор";
   return state.phase === "ended" && state.reason === "signed-out" ? "Вы вышли" : "Закрыто";
 }
 
@@ -54,6 +81,7 @@ export const ru: Words = {
   promise: "Всё, что делают люди, которых вы читаете, — в ту же секунду.",
   loading: "Одну минуту…",
   again: "Ещё раз",
+  againByItself: "Попробуем ещё раз сами.",
   close: "Закрыть",
   language: "Язык",
   skip: "Сразу к ленте",
@@ -80,6 +108,7 @@ export const ru: Words = {
   post: "Опубликовать",
   postKeys: "Ctrl + Enter — опубликовать",
   left: (n) => `осталось ${n}`,
+  over: (n) => many(n, "лишний", "лишних", "лишних"),
   sending: "Отправляем…",
   notSent: "Ещё не отправлено.",
   retry: "Отправить ещё раз",
@@ -87,12 +116,18 @@ export const ru: Words = {
 
   emptyFeed: "Пока пусто.",
   emptyFeedHint: "Напишите что-нибудь или начните кого-нибудь читать: всё появится здесь само.",
+  suggestions: "Кого можно почитать",
   fresh: (n) => many(n, "новая", "новые", "новых"),
+  renewed: "Обновлено",
   freshLong: (n) => `В ленте ${many(n, "новая запись", "новые записи", "новых записей")}`,
   older: "Показать раньше",
   end: "Это всё.",
+  full: "Дальше в прошлое страница не идёт.",
+  toTop: "Наверх",
   remove: "Удалить",
+  removeSure: "Удалить навсегда?",
   gap: "Часть событий уже нельзя было доставить по одному. Лента прочитана заново, в ней всё на месте.",
+  gapWaits: "Часть событий уже нельзя было доставить по одному. Полная лента ждёт наверху.",
   justNow: "только что",
   did,
   said: (name, text) => `${name}: ${text}`,
@@ -105,6 +140,7 @@ export const ru: Words = {
   nobodyFound: "Никого с таким именем.",
   follow: "Читать",
   unfollow: "Не читать",
+  isFollowed: "Вы читаете",
   followWhom: (name) => `Читать ${name}`,
   unfollowWhom: (name) => `Не читать ${name}`,
   more: "Показать ещё",
@@ -112,9 +148,10 @@ export const ru: Words = {
   profile: "Профиль",
   profileOf: (name) => `Профиль: ${name}`,
   joined: (when) => `С нами с ${when}`,
-  youFollow: (n) => `Вы читаете ${many(n, "человека", "человек", "человек")}`,
-  recently: "Недавнее",
-  nothingRecent: "В загруженной части ленты ничего нет.",
+  followers: (n) => many(n, "читатель", "читателя", "читателей"),
+  follows: (n) => `читает ${many(n, "человека", "человек", "человек")}`,
+  posts: "Записи",
+  noPosts: "Пока ничего.",
   leave: "Удалить аккаунт",
   leaveHint: "Всё, что вы написали, исчезнет сразу и навсегда — и здесь, и у других. Пароль, чтобы подтвердить:",
 
@@ -124,10 +161,13 @@ export const ru: Words = {
   filter: "Фильтр",
   heartbeats: "Пульс",
   frames: (shown, all) => (shown === all ? many(all, "кадр", "кадра", "кадров") : `${shown} из ${all}`),
-  paused: (n) => `Пауза · прошло ${n}`,
+  paused: (n) => `Пауза · пришло ещё ${n}`,
   noFrames: "Здесь появляется каждое сообщение потока — таким, каким пришло.",
   noneMatch: "Таких кадров нет.",
 
   refusals,
   state,
+  viaAnotherTab: " · через другую вкладку",
+  inSeconds: (n) => ` через ${n} с`,
+  tryNow: "Сейчас",
 };
