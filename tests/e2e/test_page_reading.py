@@ -10,6 +10,7 @@ from tests.e2e.people import Person
 from tests.e2e.visitors import Visitor
 
 PHONE = {"width": 390, "height": 844}
+_LINE = 8  # px: less than one of text
 
 
 @pytest.fixture
@@ -115,4 +116,4 @@ async def test_on_a_phone_each_place_is_found_again_where_it_was_left(reader: Vi
     await places.get_by_role("button", name="Feed").click()
 
     await expect(reader.page.get_by_role("button", name="1 new")).to_be_visible()
-    assert await y(anchor) == before
+    assert abs(await y(anchor) - before) <= _LINE, "the ages of what stands above may break otherwise by now"
