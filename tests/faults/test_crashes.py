@@ -76,7 +76,7 @@ async def test_g1_g2_a_storekeeper_killed_in_the_middle_of_a_batch_leaves_no_hol
 ) -> None:
     # The other leaves the group with a word: Kafka waits for a dead one for as long as its session lasts.
     async with one_more(crowd.system, "store", {}, signal.SIGTERM) as other:
-        (first,) = crowd.system.processes["storekeeper-1"].addresses
+        (first,) = [one.removeprefix("http://") for one in crowd.system.processes["storekeeper-1"].addresses]
         async with asyncio.timeout(30):
             while not (await partitions(first) and await partitions(other.address)):
                 await asyncio.sleep(0.1)

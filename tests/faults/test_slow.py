@@ -56,8 +56,8 @@ async def test_g4_readers_that_stop_delay_nobody_cost_no_memory_are_ended_and_mi
     said: dict[str, float] = {}
     half_way: list[int] = []
     async with (
-        beside.node(SLOW_AFTER=str(_PATIENCE), RING_MAX_BYTES=str(_RING)) as node,
-        beside.edge(door, node, SLOW_AFTER=str(_PATIENCE), EDGE_THREADS="1") as edge,
+        beside.node(SLOW_AFTER=str(_PATIENCE), HEARTBEAT="4", RING_MAX_BYTES=str(_RING)) as node,
+        beside.edge(door, node, SLOW_AFTER=str(_PATIENCE), HEARTBEAT="4", EDGE_THREADS="1") as edge,
     ):
 
         async def reader_of(*authors: int, slow: bool = False, open: object = open_sse) -> Reader:
