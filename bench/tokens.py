@@ -40,6 +40,8 @@ async def run(connections: int, threads: int) -> None:
 
 
 def _line(cost: float, bare: float) -> str:
+    if not cost:
+        return "less than can be measured: more connections, please"
     checked = f"{(cost - bare) * 1e6:6.0f} us of them for the token" if cost != bare else ""
     return f"{cost * 1e6:6.0f} us a connection, {1 / cost:7.0f} connections/s per core{checked}"
 

@@ -29,6 +29,7 @@ class Link(Turns, asyncio.Protocol):
         super().__init__(node, meters, stile)
         self._asked = asked
         self._waiting, self._waiting_since = 0, 0.0
+        self._deadline: asyncio.TimerHandle | None = None  # for the peer to take our last words
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport, self.closed = cast("asyncio.Transport", transport), False
@@ -36,6 +37,8 @@ class Link(Turns, asyncio.Protocol):
         self.want_write()
 
     def connection_lost(self, _: Exception | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()  # it would keep the link until then
         self.free_all()
 
     def pause_writing(self) -> None:
@@ -111,7 +114,7 @@ class Link(Turns, asyncio.Protocol):
         if not self.closed:
             self.flush()
             self._transport.close()
-            self.loop.call_later(_CLOSE_WITHIN, self._transport.abort)
+            self._deadline = self.loop.call_later(_CLOSE_WITHIN, self._transport.abort)
             self.free_all()
 
     def abort(self) -> None:

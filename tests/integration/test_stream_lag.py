@@ -61,6 +61,7 @@ async def archive(settings: StreamSettings) -> AsyncIterator[Archive]:
 @pytest.fixture
 async def nodes(settings: StreamSettings, archive: Archive) -> AsyncIterator[tuple[Node, Node]]:
     async with open_redis(settings) as redis:
+        await redis.flushdb()  # or what it was told of another topic would be newer news than this one's
         yield tuple(Node(settings, Feed(redis, archive), archive, Sessions(redis)) for _ in range(2))  # type: ignore[misc]
 
 
