@@ -103,8 +103,9 @@ class Storekeeper:
     async def _commit(self, reader: AIOKafkaConsumer, turns: Turns) -> None:
         """For lag tools; a partition that was given to somebody else meanwhile is none of our business."""
         at = {place: turns.mine[place.partition].next for place in reader.assignment() if place.partition in turns.mine}
-        with suppress(KafkaError):
-            await reader.commit(at)
+        if at:  # the library refuses to commit nothing, which is what is left when all has gone to others
+            with suppress(KafkaError):
+                await reader.commit(at)
 
     def _tell_lag(self, reader: AIOKafkaConsumer, turns: Turns) -> None:
         ends = {at.partition: reader.highwater(at) for at in reader.assignment()}
