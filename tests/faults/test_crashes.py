@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from local.system import System
+from store.settings import Settings
 from tests.faults.beside import one_more
 from tests.faults.crowd import Crowd, crowd_in
 from tests.faults.model import until
@@ -97,7 +98,7 @@ async def test_g1_g2_a_storekeeper_killed_in_the_middle_of_a_batch_leaves_no_hol
         try:
             await suffer(kill_the_first)
             if not comes_back:
-                assert len(await partitions(other.address)) == int(crowd.system.env["KAFKA_PARTITIONS"])
+                assert len(await partitions(other.address)) == Settings.model_fields["kafka_partitions"].default
         finally:
             await crowd.system.start("storekeeper-1")
 
