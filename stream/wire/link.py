@@ -28,7 +28,7 @@ class Link(Turns, asyncio.Protocol):
     def __init__(self, node: Node, meters: Meters, stile: Stile, asked: "Callable[[Link, Asked], None]") -> None:
         super().__init__(node, meters, stile)
         self._asked = asked
-        self._waiting, self._waiting_since = 0, 0.0
+        self._waiting, self._waiting_since = 0, self.loop.time()
         self._deadline: asyncio.TimerHandle | None = None  # for the peer to take our last words
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
