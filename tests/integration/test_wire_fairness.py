@@ -5,11 +5,11 @@ import asyncio
 from tests.integration.wire_peer import speaking
 from tests.integration.wire_support import lines, running
 
-_REPLAYING = 50
-_POSTS, _POST = 40, 10_000
+_REPLAYING = 200
+_POSTS, _POST = 100, 10_000
 
 
-async def test_many_replays_of_much_hold_up_no_live_stream_and_none_waits_for_another_to_be_done() -> None:
+async def test_200_replays_of_a_megabyte_each_hold_up_no_live_stream_and_none_waits_for_another_to_be_done() -> None:
     async with running(slow_after=60) as node, speaking(node.port) as peer:
         start = node.ring.cursor()
         for n in range(_POSTS):

@@ -9,7 +9,7 @@ import pytest
 from store.events import EventType
 from store.settings import SettingsError
 from stream.inbound import Violation
-from stream.wire import stile
+from stream.wire import stile, ticks
 from stream.wire.codes import Code
 from stream.wire.door import Door
 from stream.wire.voice import Voice
@@ -98,6 +98,24 @@ async def test_a_connection_of_which_the_edge_takes_nothing_is_ended_whoever_is_
         await true(is_ended, "all streams of the connection are freed", seconds=8)
 
         assert held_at_most <= held
+
+
+async def test_a_connection_that_fills_before_it_was_ever_looked_at_is_not_taken_for_stuck(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stream.wire.door._TICK", 60)
+    async with running() as node, connected(node.port, window=2**24) as socket:
+        sids = [socket.ask(lines(uid)) for uid in range(10, 30)]
+        for sid in sids:
+            await socket.live(sid)
+        (link,) = [link for link in node.door._links if link.outlets]
+        socket.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        while link.paused_since is None:
+            node.publish((1, "x" * 60_000))
+            await asyncio.sleep(0)
+        ticks.tick(link)
+
+        assert len(node.hub) == 20
 
 
 async def test_a_snapshot_larger_than_a_window_goes_out_as_the_window_opens_and_not_at_the_next_tick(
