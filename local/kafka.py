@@ -71,4 +71,6 @@ async def _produce(servers: str) -> None:
         await producer.start()
         await producer.send_and_wait(_READY_TOPIC, b"ready")
     finally:
+        if sender := producer._sender.sender_task:
+            sender.cancel()  # `stop` would first send what was not taken, and leave it running when nobody waits any longer
         await producer.stop()

@@ -1,5 +1,6 @@
 """Reading further down: whatever comes, is followed or was missed meanwhile, nothing moves and nothing that was loaded is lost."""
 
+import asyncio
 from urllib.parse import urlsplit
 
 import pytest
@@ -7,7 +8,7 @@ from playwright.async_api import Locator, Route, expect
 
 from tests.e2e.conftest import MakePerson
 from tests.e2e.people import Person
-from tests.e2e.visitors import Visitor
+from tests.e2e.visitors import WITHIN, Visitor
 
 PHONE = {"width": 390, "height": 844}
 _LINE = 8  # px: less than one of text
@@ -16,10 +17,16 @@ _LINE = 8  # px: less than one of text
 @pytest.fixture
 async def reader(ann: Visitor, writer: Person) -> Visitor:
     """Ann, who has the newest page of 60 long posts."""
+    program = await ann.as_program(writer.address, writer.client)
     await ann.follow(writer.username)
     for n in range(60):
         await writer.post(f"old {n} " + "line\n" * 3)
     await expect(ann.feed.filter(has_text="old 59")).to_have_count(1)
+    async with asyncio.timeout(
+        WITHIN / 1000
+    ):  # what is not stored by then comes live, to a page that began with older ones
+        while "old 59" not in (await program.call("GET", "/v1/feed?limit=1")).text:
+            await asyncio.sleep(0.1)
     await ann.page.reload()
     await ann.sees_live()
     await expect(ann.feed.filter(has_text="old 59")).to_have_count(1)

@@ -141,7 +141,6 @@ async def test_g1_g7_with_kafka_away_for_longer_than_anybody_waits_no_write_is_r
         got = await written(kafka_settings, person, last=last[0])
         assert list(dict.fromkeys(got)) == texts + last
         assert max(Counter(got).values()) <= 2
-        assert given_up, "the producer that holds what is sent anew must be gone"
         await until(lambda: api.parts.outbox.waiting == 0)
         await until(lambda: senders() == 1)
         assert (await measured(api))[:2] == (0.0, 0.0)
