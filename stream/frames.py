@@ -1,10 +1,11 @@
 """A frame: what a client reads in one piece, in the form of either transport."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 _TEXT = 1  # the opcode of a text message
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # `json.dumps` with separators makes an encoder at each call
 
 
 class Frame:
@@ -57,9 +58,9 @@ def websocket_frame(opcode: int, payload: bytes) -> bytes:
     return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big") + payload
 
 
-def frame(event: str, fields: Mapping[str, Any], id: str | None = None, retry: int | None = None) -> Frame:
+def frame(event: str, fields: dict[str, Any], id: str | None = None, retry: int | None = None) -> Frame:
     """A frame of our own making (hello, gap, snapshot, heartbeat)."""
-    return Frame(event, json.dumps(fields, separators=(",", ":")).encode(), id, retry)
+    return Frame(event, _encode(fields).encode(), id, retry)
 
 
 def bye(reason: str, retry: int) -> Frame:
@@ -69,5 +70,5 @@ def bye(reason: str, retry: int) -> Frame:
 
 def snapshot(items: Sequence[bytes], before: str | None, id: str) -> Frame:
     """The newest events of a feed, newest first; `before` asks the API for those older than them."""
-    data = b'{"items":[' + b",".join(items) + b'],"next":' + json.dumps(before).encode() + b"}"
+    data = b'{"items":[' + b",".join(items) + b'],"next":' + _encode(before).encode() + b"}"
     return Frame("snapshot", data, id)
