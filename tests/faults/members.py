@@ -100,10 +100,11 @@ class Member:
         return [key for deed in done for key in ([deed.key] if deed.when is None else shown) if deed.is_told_by(key)]
 
     def due_in_feed(self, before: float) -> set[Key]:
-        """What must be in the feed of all that was answered `before`: everything of everybody followed now."""
+        """What must be in the feed of all that was answered `before`: everything of everybody followed by then and still."""
         return {
             deed.key
             for other in self._followed()
+            if other is self or self.since[other.id] < before
             for deed in other.deeds
             if deed.key[0] == "post"
             and deed.answered is not None
