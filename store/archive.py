@@ -10,7 +10,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from store.archive_bulk import carry_out, insert_new
 from store.archive_errors import ArchiveUnavailable, mongo_or_unavailable
-from store.archive_reads import Kept, kept, newest_of, slices
+from store.archive_reads import Kept, kept, slices
 from store.archive_writes import (
     INDEXES,
     documents_of,
@@ -134,27 +134,35 @@ class Archive:
 
     async def newest(self, authors: Iterable[int], before: str | None, limit: int) -> list[Kept]:
         """The authors' newest events with ids below `before`, newest first; the archive is whole. Without what takes back."""
-        older = {"_id": {"$lt": before}} if before is not None else {}
-        found: list[list[Kept]] = []
+        found: list[Kept] = []
         for some in slices(authors):
-            wanted = {"actor": {"$in": some}, "type": {"$nin": list(map(str, TAKES_BACK))}, **older}
+            ids = {} if before is None else {"$lt": before}
+            if len(found) == limit:
+                ids["$gt"] = found[-1].id
+            wanted = {"actor": {"$in": some}, "type": {"$nin": list(map(str, TAKES_BACK))}}
+            wanted |= {"_id": ids} if ids else {}
             with mongo_or_unavailable():
                 rows = await self._events.find(wanted).sort("_id", DESCENDING).limit(limit).to_list(limit)
-            found.append([kept(row) for row in rows])
+            found = sorted(found + [kept(row) for row in rows], key=lambda one: one.id, reverse=True)[:limit]
         await self._whole()
-        return newest_of(found, limit)
+        return found
 
     async def between(self, epoch: str, authors: Iterable[int], partition: int, span: range, limit: int) -> list[Kept]:
         """The authors' first `limit` events in a span of the topic's partition, in the log's order, out of a whole archive."""
         found: list[Kept] = []
         for some in slices(authors):
-            offsets = {"$gte": span.start, "$lt": span.stop}
-            wanted = {"actor": {"$in": some}, "part": partition, "off": offsets, "epoch": epoch}
+            stop = found[-1].offset if len(found) == limit else span.stop
+            wanted = {
+                "actor": {"$in": some},
+                "part": partition,
+                "off": {"$gte": span.start, "$lt": stop},
+                "epoch": epoch,
+            }
             with mongo_or_unavailable():
                 rows = await self._events.find(wanted).sort("off", ASCENDING).limit(limit).to_list(limit)
-            found += [kept(row) for row in rows]
+            found = sorted(found + [kept(row) for row in rows], key=lambda one: one.offset)[:limit]
         await self._whole()
-        return sorted(found, key=lambda kept: kept.offset)[:limit]
+        return found
 
     async def is_taken_back(self, author: int, post: object) -> bool:
         """Whether the author's deletion of the post is here."""

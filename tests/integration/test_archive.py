@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 
@@ -41,7 +42,7 @@ async def test_an_event_added_again_is_there_once_and_where_it_was_first(archive
 
 async def test_pages_go_on_where_the_last_one_ended_over_more_authors_than_one_query_takes(archive: Archive) -> None:
     log = Log(3)
-    events = [log.append(author, id=author, text="x") for author in range(1, 451)]
+    events = [log.append(author, id=author, text="x") for author in Random(1).sample(range(1, 451), 450)]
     await archive.add(EPOCH, events)
 
     got: list[str] = []
@@ -51,6 +52,10 @@ async def test_pages_go_on_where_the_last_one_ended_over_more_authors_than_one_q
         before = got[-1]
 
     assert got == [event.id for event in reversed(events)]
+    read: list[int] = []
+    while part := await archive.between(EPOCH, range(1, 451), 1, range(len(read), 450), 40):
+        read += [kept.offset for kept in part]
+    assert read == list(range(sum(event.partition == 1 for event in events)))
 
 
 async def test_the_part_of_a_partition_is_read_in_the_logs_order(archive: Archive) -> None:
