@@ -93,7 +93,7 @@ async def _batches(plan: Plan, archive: Archive, client: "Redis", teller: Teller
 
 
 async def _pages(archive: Archive, client: "Redis", followees: int) -> None:
-    readers = range(_FIRST_READER * 2 + followees, _FIRST_READER * 2 + followees + _PAGES // 10)
+    readers = range(_FIRST_READER * 2 + followees, _FIRST_READER * 2 + followees + _PAGES // 20)
     for reader in readers:
         chosen = random.sample(range(1, _AUTHORS + 1), followees)
         await archive.change_follows([FollowChange(reader, followee, 1, True) for followee in chosen])
@@ -111,7 +111,7 @@ async def _pages(archive: Archive, client: "Redis", followees: int) -> None:
                 refused += 1
 
     cold = [await _seconds(page(reader)) for reader in readers]
-    warm = [await _seconds(page(reader)) for _ in range(10) for reader in readers]
+    warm = [await _seconds(page(reader)) for _ in range(20) for reader in readers]
     for name, times in (("cold", cold), ("warm", warm)):
         at = sorted(times)
         print(
