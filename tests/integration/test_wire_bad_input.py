@@ -118,11 +118,14 @@ async def test_what_was_allocated_for_those_who_broke_the_protocol_is_given_back
 
     tracemalloc.start()
     try:
-        first, second = await once_each(), await once_each()
+        held = [await once_each(), await once_each()]
+        # Other tests' servers are in this process, too: they may keep something once, what leaks here does so each time.
+        while held[-1] - held[-2] >= _MOST_KEPT and len(held) < 6:
+            held.append(await once_each())
     finally:
         tracemalloc.stop()
 
-    assert second - first < _MOST_KEPT
+    assert held[-1] - held[-2] < _MOST_KEPT, held
 
 
 _WHOLE = {
