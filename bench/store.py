@@ -4,7 +4,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,18 +53,18 @@ async def run(plan: Plan) -> None:
         took = []
         for _ in range(0, plan.events, _BATCH):
             batch = [next(arrivals) for _ in range(_BATCH)]
-            took.append(await _seconds(_kept(archive, batch)))
+            took.append(await _seconds(_patiently(lambda batch=batch: archive.add(_EPOCH, batch))))  # type: ignore[misc]
         print(f"  filled at {plan.events / sum(took):.0f} events/s, the slowest {_BATCH} in {max(took):.1f} s")
         await _batches(plan, archive, client, teller, arrivals)
         for followees in (200, 1000):
             await _pages(archive, client, followees)
 
 
-async def _kept(archive: Archive, batch: list[Arrival]) -> None:
+async def _patiently(step: Callable[[], Awaitable[None]]) -> None:
     """As the storekeeper does it: until it has succeeded."""
     while True:
         with suppress(ArchiveUnavailable):
-            return await archive.add(_EPOCH, batch)
+            return await step()
 
 
 async def _batches(plan: Plan, archive: Archive, client: "Redis", teller: Teller, arrivals: Iterator[Arrival]) -> None:
@@ -96,7 +96,8 @@ async def _pages(archive: Archive, client: "Redis", followees: int) -> None:
     readers = range(_FIRST_READER * 2 + followees, _FIRST_READER * 2 + followees + _PAGES // 20)
     for reader in readers:
         chosen = random.sample(range(1, _AUTHORS + 1), followees)
-        await archive.change_follows([FollowChange(reader, followee, 1, True) for followee in chosen])
+        changes = [FollowChange(reader, followee, 1, True) for followee in chosen]
+        await _patiently(lambda changes=changes: archive.change_follows(changes))  # type: ignore[misc]
     feed = Feed(client, archive)
     refused = 0
 
