@@ -14,7 +14,7 @@ _AT_ONCE = 100
 
 
 async def insert_new(collection: Any, documents: Sequence[dict[str, Any]]) -> None:
-    """Adds those that are not there. Inserts, because as upserts they take MongoDB-compatible servers twenty times as long."""
+    """Adds those that are not there. Inserts, because as upserts they take MongoDB-compatible servers several times as long."""
     if documents:
         with mongo_or_unavailable():
             try:

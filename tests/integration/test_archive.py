@@ -58,6 +58,14 @@ async def test_pages_go_on_where_the_last_one_ended_over_more_authors_than_one_q
     assert read == list(range(sum(event.partition == 1 for event in events)))
 
 
+async def test_more_changes_than_one_call_takes_are_all_kept_done_once_or_twice(archive: Archive) -> None:
+    changes = [FollowChange(1, followee, followee, True) for followee in range(2, 252)]
+    for _ in range(2):
+        await archive.change_follows(changes)
+
+        assert await archive.following(1) == {followee: followee for followee in range(2, 252)}
+
+
 async def test_the_part_of_a_partition_is_read_in_the_logs_order(archive: Archive) -> None:
     log = Log(2)
     events = [log.append(author, id=n, text="x") for n, author in enumerate([2, 4, 1, 2, 6, 2, 4, 3])]

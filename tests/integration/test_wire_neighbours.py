@@ -13,9 +13,10 @@ from stream.node import _COLD_AT_ONCE
 from stream.wire import stile, ticks
 from stream.wire.codes import Code
 from stream.wire.door import Door
+from stream.wire.link import Link
 from stream.wire.voice import Voice
 from tests.integration.test_wire_streams import texts
-from tests.integration.wire_support import connected, lines, running, true
+from tests.integration.wire_support import Running, Socket, connected, lines, running, true
 
 TWO_CURSORS = [("last-event-id", "a"), ("last-event-id", "b")]
 
@@ -74,20 +75,25 @@ async def test_a_request_that_is_taken_back_in_the_same_breath_costs_no_neighbou
         assert len(node.hub) == 1
 
 
+async def filled(node: Running, socket: Socket) -> Link:
+    """The link of twenty streams on this connection, of which nobody reads any more, until its transport is full."""
+    for sid in [socket.ask(lines(uid)) for uid in range(10, 30)]:
+        await socket.live(sid)
+    (link,) = [link for link in node.door._links if link.outlets]
+    socket.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    while link.paused_since is None:
+        node.publish((1, "x" * 60_000))
+        await asyncio.sleep(0)
+    return link
+
+
 async def test_a_connection_of_which_the_edge_takes_nothing_is_ended_whoever_is_quiet_on_it() -> None:
     """Heartbeats for streams to which nothing happens would look as if the edge had taken something."""
     async with running(heartbeat=1) as node, connected(node.port, window=2**24) as socket:
         node.node.settings = node.node.settings.model_copy(update={"slow_after": 2})
         for uid in range(20, 30):
             node.store.follows[uid] = {}
-        sids = [socket.ask(lines(uid)) for uid in range(10, 30)]
-        for sid in sids:
-            await socket.live(sid)
-        (link,) = [link for link in node.door._links if link.outlets]
-        socket.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        while link.paused_since is None:
-            node.publish((1, "x" * 60_000))
-            await asyncio.sleep(0)
+        link = await filled(node, socket)
         held = link._transport.get_write_buffer_size()
         held_at_most = 0
 
@@ -106,14 +112,7 @@ async def test_a_connection_that_fills_before_it_was_ever_looked_at_is_not_taken
 ) -> None:
     monkeypatch.setattr("stream.wire.door._TICK", 60)
     async with running() as node, connected(node.port, window=2**24) as socket:
-        sids = [socket.ask(lines(uid)) for uid in range(10, 30)]
-        for sid in sids:
-            await socket.live(sid)
-        (link,) = [link for link in node.door._links if link.outlets]
-        socket.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        while link.paused_since is None:
-            node.publish((1, "x" * 60_000))
-            await asyncio.sleep(0)
+        link = await filled(node, socket)
         ticks.tick(link)
 
         assert len(node.hub) == 20
