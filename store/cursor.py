@@ -30,6 +30,11 @@ class Cursor:
         """Whether nothing below `other` is still to come after this cursor."""
         return all(mine >= theirs for mine, theirs in zip(self.offsets, other, strict=True))
 
+    def has_reached(self, needed: "Cursor") -> bool:
+        """Whether this place is in the same log as the other one, and nothing of what is below that is still to come."""
+        same_log = self.epoch == needed.epoch and len(self.offsets) == len(needed.offsets)
+        return same_log and self.covers(needed.offsets)
+
 
 def encode(epoch: str, offsets: Iterable[int]) -> str:
     """The text of a cursor. Two places are equal exactly if their texts are."""
