@@ -65,7 +65,7 @@ class Outlet(Stream):
         self.at = min(self.at, lifecycle.look_at(self, Now.read(), self.link.slow_after))
 
     def cut(self) -> None:
-        """Ends the stream, whose end is set, at once: with a bye if nothing is in its way, by a reset if its client takes nothing."""
+        """Ends the stream, whose end is set, at once: with a bye if nothing is in its way, else by a reset."""
         if self.task is not None and not self.rest:  # it waits for our own stores, and can still be told
             self.task.cancel()
             self._opened()
