@@ -129,7 +129,7 @@ def test_whoever_looks_late_finds_that_the_stream_ended_when_that_was_due(reason
     assert (asked, stream.end) == ([None, reason], None), "a question changes nothing"
     lifecycle.expire(stream, after(7))
 
-    assert (stream.end, stream.ended_at) == (reason, _MONO + 5)  # type: ignore[comparison-overlap]
+    assert (stream.end, stream.ended_at) == (reason, _MONO + 5)
 
 
 def test_a_renewed_token_moves_the_end_and_the_warning() -> None:
