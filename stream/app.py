@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import signal
-import time
 from contextlib import AsyncExitStack
 
 from quart import Quart
@@ -14,9 +13,12 @@ from store.process import health, serve_until_sigterm
 from store.sessions import Sessions
 from store.timelines import open_redis
 from store.tokens import Verifier
+from stream.life import cut_stalled
+from stream.lifecycle import Now
 from stream.meters import Meters
 from stream.node import Node
 from stream.plain import plain_door
+from stream.reasons import EndReason
 from stream.settings import StreamSettings
 from stream.tail import follow_log
 from stream.wire.door import open_door
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _SEND_BUFFER = 64 * 1024  # else the kernel would keep megabytes for every reader that does not read
 _DRAIN_STEPS = 100
+_LOOK = 0.25  # seconds: with the time for last words, a stream is gone within one
 _SEEN_BY_THE_EDGE = 1.5  # seconds: two failed health checks
 
 
@@ -52,7 +55,7 @@ async def run() -> None:
         meters = Meters(node)
         verifier = Verifier(settings.token_keys, settings.token_issuer, settings.token_audience)
 
-        tasks = [follow_log(node, meters), end_stuck_streams(node), empty_when_told(node)]
+        tasks = [follow_log(node, meters), cut_stalled_streams(node), empty_when_told(node)]
         wire = None
         if settings.stream_wire_bind:
             wire = await stack.enter_async_context(open_door(node, meters, verifier))
@@ -68,12 +71,12 @@ async def run() -> None:
         )
 
 
-async def end_stuck_streams(node: Node) -> None:
-    """Ends streams whose clients don't read, from outside their own writes, which may never return."""
+async def cut_stalled_streams(node: Node) -> None:
+    """For ever: cuts streams of the plain door whose clients don't read. Those of the wire are looked at by their links."""
     while True:
-        await asyncio.sleep(1)
+        await asyncio.sleep(_LOOK)
         if node.hub is not None:
-            node.hub.end_stuck(time.monotonic() - node.settings.slow_after)
+            cut_stalled(node.hub, Now.read(), node.settings.slow_after)
 
 
 async def drained(node: Node) -> None:
@@ -103,5 +106,5 @@ async def end_evenly(node: Node) -> None:
     for first in range(0, len(streams), at_once or 1):
         for stream in streams[first : first + at_once]:
             if node.hub is not None:
-                node.hub.end(stream, "drain")
+                node.hub.end(stream, EndReason.DRAIN)
         await asyncio.sleep(node.settings.drain * at_once / len(streams))

@@ -4,6 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from stream.reasons import EndReason
+
 _TEXT = 1  # the opcode of a text message
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # `json.dumps` with separators makes an encoder at each call
 
@@ -63,8 +65,9 @@ def frame(event: str, fields: dict[str, Any], id: str | None = None, retry: int 
     return Frame(event, _encode(fields).encode(), id, retry)
 
 
-def bye(reason: str, retry: int) -> Frame:
-    """The last frame of a stream; come back after `retry` milliseconds, or do what the reason asks for first."""
+def bye(reason: EndReason) -> Frame:
+    """The last frame of a stream: come back after its `retry` milliseconds, or do what the reason asks for first."""
+    retry = reason.retry_ms
     return frame("bye", {"reason": reason, "retry": retry}, retry=retry)
 
 

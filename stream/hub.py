@@ -1,10 +1,13 @@
 """The hub: who is to be told of whose events on this node."""
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from store.events import EventType, FollowChange
 from store.follows import Follows
+from stream import lifecycle
+from stream.reasons import EndReason
 from stream.remembered import Remembered
 from stream.ring import Entry, Ring
 from stream.stream import Group, Stream
@@ -18,6 +21,7 @@ class Hub:
         self._by_author: defaultdict[int, set[Stream]] = defaultdict(set)
         self._by_user: dict[int, tuple[Stream, ...]] = {}  # most have one, for which a set is four times as large
         self._groups: dict[Group, int] = {}  # with the number of streams that each has here
+        self._ungrouped: set[Stream] = set()
         self._open = 0
         self._remembered = Remembered(ring.seconds)
         self._in_doubt: set[Stream] = (
@@ -34,11 +38,17 @@ class Hub:
         """The user's streams that are open here."""
         return list(self._by_user.get(uid, ()))
 
+    def ungrouped(self) -> list[Stream]:
+        """The streams that are told one by one: those of the plain door."""
+        return list(self._ungrouped)
+
     def add(self, stream: Stream) -> None:
         """Makes the stream known; it is told of nobody yet. From now on it sees every change of what its user follows."""
         self._by_user[stream.uid] = (*self._by_user.get(stream.uid, ()), stream)
         self._open += 1
-        if stream.group is not None:
+        if stream.group is None:
+            self._ungrouped.add(stream)
+        else:
             self._groups[stream.group] = self._groups.get(stream.group, 0) + 1
 
     def subscribe(self, stream: Stream, follows: Follows) -> None:
@@ -83,7 +93,7 @@ class Hub:
         self._remembered.forget_all()
         self._in_doubt.update(self)
         for stream in self:
-            self.end(stream, "rotate")
+            self.end(stream, EndReason.ROTATE)
 
     def remove(self, stream: Stream) -> None:
         """Forgets the stream, which was added."""
@@ -95,7 +105,9 @@ class Hub:
         if others:
             self._by_user[stream.uid] = others
         self._open -= 1
-        if stream.group is not None:
+        if stream.group is None:
+            self._ungrouped.discard(stream)
+        else:
             self._groups[stream.group] -= 1
             if not self._groups[stream.group]:
                 del self._groups[stream.group]
@@ -124,7 +136,7 @@ class Hub:
         for stream in self._by_user.get(uid, ()):
             if sid in (None, stream.sid):
                 self._in_doubt.add(stream)
-                self.end(stream, "signed-out")
+                self.end(stream, EndReason.SIGNED_OUT)
 
     def renew(self, uid: int, sid: str, expires_at: int) -> int:
         """Prolongs the session's streams to a newer token's expiry. Returns how many there are."""
@@ -134,17 +146,9 @@ class Hub:
             stream.wake()
         return len(streams)
 
-    def end_stuck(self, before: float) -> None:
-        """Ends every stream whose client has not taken a batch since `before` (monotonic seconds)."""
-        for stream in self:
-            if stream.writing_since is not None and stream.writing_since < before:
-                self.end(stream, "slow")
-                stream.abort()
-
-    def end(self, stream: Stream, reason: str) -> None:
+    def end(self, stream: Stream, reason: EndReason) -> None:
         """Ends the stream; the first reason counts."""
-        stream.end = stream.end or reason
-        stream.wake()
+        lifecycle.end(stream, reason, time.monotonic())
 
     def _change(self, change: FollowChange, seq: int, entries: Sequence[Entry]) -> None:
         for stream in self._by_user.get(change.follower, ()):

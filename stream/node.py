@@ -1,7 +1,6 @@
 """A node: its ring and hub, what it reads from, and whether it takes streams."""
 
 import asyncio
-import random
 import time
 from dataclasses import dataclass, field
 
@@ -10,6 +9,7 @@ from store.briefs import Brief
 from store.feed import Feed
 from store.sessions import Sessions
 from stream.hub import Hub
+from stream.reasons import EndReason
 from stream.ring import Ring
 from stream.settings import StreamSettings
 
@@ -61,21 +61,15 @@ class Node:
         """Whether every partition has just answered that there is nothing more in it."""
         return 0 <= time.time() - self.caught_up_at < _JUST_NOW
 
-    def refusal(self, uid: int) -> str | None:
+    def refusal(self, uid: int) -> EndReason | None:
         """The reason why one more stream of this user is not taken here now."""
         if self.draining:
-            return "drain"
+            return EndReason.DRAIN
         if self.missing or self.hub is None:
-            return "unavailable"
+            return EndReason.UNAVAILABLE
         if (
             len(self.hub.of_user(uid)) >= self.settings.streams_per_user
             or len(self.hub) >= self.settings.streams_per_node
         ):
-            return "too-many"
+            return EndReason.TOO_MANY
         return None
-
-
-def retry_ms(reason: str = "") -> int:
-    """How long a client is to wait before it comes back: jittered, so that many who left together don't return together."""
-    low, high = {"drain": (100, 2000), "too-many": (10_000, 30_000)}.get(reason, (1000, 4000))
-    return random.randint(low, high)  # noqa: S311

@@ -14,7 +14,8 @@ from stream.backlog import NotCovered, archived, covers
 from stream.frames import Frame, frame, snapshot
 from stream.hub import Hub
 from stream.meters import Meters
-from stream.node import Node, retry_ms
+from stream.node import Node
+from stream.reasons import EndReason, GapReason, usual_retry_ms
 from stream.replay import place_at
 from stream.ring import Ring
 from stream.stream import Stream
@@ -41,7 +42,7 @@ class Opening:
         shown = 0 if isinstance(start, Cursor) else _SNAPSHOT
         brief = await feed.brief(stream.uid, stream.sid, following=not knows, feed=shown)
         if await self._node.has_ended(stream.uid, stream.sid, stream.expires_at, brief):
-            stream.end = stream.end or "signed-out"
+            hub.end(stream, EndReason.SIGNED_OUT)
             return
         follows = hub.known_follows(stream.uid) if knows else self._told(brief)
         if follows is None:
@@ -55,10 +56,10 @@ class Opening:
             async for batch in self._resume(start.offsets):
                 yield batch
             return
-        gap = (start if isinstance(start, str) else "too-old") if text is not None else None
+        gap = (start if isinstance(start, GapReason) else GapReason.TOO_OLD) if text is not None else None
         yield await self.anew(gap, text, brief if shown else None)
 
-    async def anew(self, gap: str | None, lost: str | None, brief: Brief | None = None) -> list[Frame]:
+    async def anew(self, gap: GapReason | None, lost: str | None, brief: Brief | None = None) -> list[Frame]:
         """A snapshot, after a gap if there is one to tell of; the stream goes on where the snapshot is complete."""
         is_warm = brief is not None and brief.feed is not None
         async with nullcontext() if is_warm else self._node.cold:
@@ -66,7 +67,7 @@ class Opening:
         place = cursor.decode(page.cursor) if page.cursor else None
         if place is None or place.epoch != self._ring.epoch or not self._ring.reaches(place.offsets):
             # The storekeeper is behind the ring's oldest events, or has never run: what lies between cannot be had now.
-            gap = gap or ("storekeeper" if place is not None else None)
+            gap = gap or (GapReason.STOREKEEPER if place is not None else None)
             place = Cursor(self._ring.epoch, tuple(self._ring.floor))
         place_at(self._stream, self._ring, place.offsets)
         self._stream.repeats = frozenset(page.ids)
@@ -83,18 +84,18 @@ class Opening:
             async for batch in archived(self._node.archive, self._stream, self._ring, vector):
                 yield batch
         except NotCovered:
-            yield await self.anew("too-old", cursor.encode(self._ring.epoch, vector))
+            yield await self.anew(GapReason.TOO_OLD, cursor.encode(self._ring.epoch, vector))
             return
         place_at(self._stream, self._ring, vector)
 
-    def _start(self, text: str | None) -> Cursor | str:
+    def _start(self, text: str | None) -> Cursor | GapReason:
         """The cursor, or why it says nothing here."""
         try:
             start = cursor.decode(text or "")
         except BadCursor:
-            return "malformed"
+            return GapReason.MALFORMED
         if start.epoch != self._ring.epoch or len(start.offsets) != len(self._ring.next):
-            return "epoch"
+            return GapReason.EPOCH
         return start
 
     def _told(self, brief: Brief) -> Follows | None:
@@ -126,4 +127,4 @@ class Opening:
             "heartbeat": self._node.settings.heartbeat,
             "expires_at": self._stream.expires_at,
         }
-        return frame("hello", fields, retry=retry_ms())
+        return frame("hello", fields, retry=usual_retry_ms())

@@ -1,6 +1,7 @@
 """The plain door: streams on Quart, one generator each, over HTTP/1.1 or whatever else Hypercorn speaks."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -10,13 +11,15 @@ from quart import Blueprint, Response, request, websocket
 from store.archive import ArchiveUnavailable
 from store.tokens import Verifier
 from stream.explain import explain
-from stream.frames import bye
 from stream.identity import NotFromTheEdge, identity_of
 from stream.inbound import Inbound, Violation
-from stream.life import live
+from stream.life import Life, live
 from stream.meters import Meters
-from stream.node import Node, retry_ms
+from stream.node import Node
+from stream.reasons import EndReason
 from stream.renewal import renewed
+
+log = logging.getLogger(__name__)
 
 _PROTOCOL = "feed.v1"
 
@@ -72,27 +75,31 @@ def plain_door(node: Node, meters: Meters, verifier: Verifier) -> Blueprint:
         offered = websocket.requested_subprotocols
         await websocket.accept(subprotocol=_PROTOCOL if _PROTOCOL in offered else None)
 
-        inbound = Inbound(node, verifier, identity)
+        inbound, life = Inbound(node, verifier, identity), Life(node, meters, identity, "plain-ws")
+        closing = 1000, "bye"
 
         async def read() -> None:
-            while True:
-                answer = await inbound.answer_to(await websocket.receive())
-                await websocket.send(answer.ws)
+            nonlocal closing
+            try:
+                while True:
+                    answer = await inbound.answer_to(await websocket.receive())
+                    await websocket.send(answer.ws)
+            except Violation as violation:
+                closing = violation.code, str(violation)
+                life.end(EndReason.PROTOCOL)
+            except ArchiveUnavailable:
+                life.end(EndReason.UNAVAILABLE)
+            except Exception:
+                log.exception("a message of user %d could not be answered", identity.uid)
+                life.end(EndReason.UNAVAILABLE)
 
-        text, code, why = websocket.args.get("cursor") or None, 1000, "bye"
-        try:
-            async with asyncio.TaskGroup() as group:
-                reading = group.create_task(read())
-                async with aclosing(live(node, meters, identity, text, "plain-ws")) as batches:
-                    async for batch in batches:
-                        for frame in batch:
-                            await websocket.send(frame.ws)
-                reading.cancel()
-        except* Violation as group_of_one:
-            violation = group_of_one.exceptions[0]
-            assert isinstance(violation, Violation)
-            code, why = violation.code, str(violation)
-            await websocket.send(bye("protocol", retry_ms()).ws)
-        await websocket.close(code, why)
+        async with asyncio.TaskGroup() as group:
+            reading = group.create_task(read())
+            async with aclosing(life.batches(websocket.args.get("cursor") or None)) as batches:
+                async for batch in batches:
+                    for frame in batch:
+                        await websocket.send(frame.ws)
+            reading.cancel()
+        await websocket.close(*closing)
 
     return blueprint

@@ -14,7 +14,10 @@ _NONE: frozenset[str] = frozenset()  # one for all streams: an empty one takes 2
 def place_at(stream: Stream, ring: Ring, offsets: Sequence[int]) -> None:
     """Puts the stream where a client with these offsets left off. The ring must reach them."""
     stream.place = stream.began = ring.seq_from(offsets)
-    stream.past = tuple(offsets)
+    stream.past, stream.ahead_since = (
+        tuple(offsets),
+        None,
+    )  # however far ahead that is, the node has its time to reach it
 
 
 def take(stream: Stream, ring: Ring, max_bytes: int) -> list[Frame]:

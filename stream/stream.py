@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from store.follows import Follows
+from stream.reasons import EndReason
 from stream.ring import Entry
 
 
@@ -44,6 +45,9 @@ class Stream:
     `began` is the place it was put at; `joined` has the place from which on it is told of an author followed since.
     `door` names where it came from, for people: nothing depends on it. `writing_since` is set (monotonic seconds) while a batch is
     being written and not taken by the client. `group` is set if it is told in a group, and not by its place and `wake`.
+    `end` says why it is over, `ended_at` since when (monotonic seconds). `is_opening` while it waits for what it begins with.
+    `ahead_since`: since when it has had everything that is here while its client had seen more elsewhere (monotonic seconds).
+    `beat_at`: when its next heartbeat is due (monotonic seconds).
     """
 
     uid: int
@@ -57,7 +61,11 @@ class Stream:
     began: int = 0
     joined: dict[int, int] = field(default_factory=dict)
     follows: Follows = field(default_factory=lambda: NOBODY)
-    end: str | None = None
+    end: EndReason | None = None
+    ended_at: float | None = None
+    is_opening: bool = False
+    ahead_since: float | None = None
+    beat_at: float = float("inf")
     writing_since: float | None = None
     warned_for: int = 0
     door: str = ""

@@ -18,7 +18,7 @@ from store.events import Arrival, parse_arrival
 from store.feed import Page
 from store.process import main, serve_until_sigterm, settle
 from store.tokens import Verifier
-from stream.app import create_app, end_stuck_streams
+from stream.app import create_app, cut_stalled_streams
 from stream.hub import Hub
 from stream.meters import Meters
 from stream.node import Node
@@ -107,7 +107,7 @@ async def run() -> None:
         await serve_until_sigterm(
             create_app(node, meters, verifier),
             settings.stream_bind,
-            end_stuck_streams(node),
+            cut_stalled_streams(node),
             wire.look_after_links(),
             send_buffer=_SEND_BUFFER,
         )

@@ -4,11 +4,13 @@ import asyncio
 import logging
 
 from store.archive import ArchiveUnavailable
-from stream.frames import bye
+from stream import lifecycle
 from stream.inbound import Inbound, Violation
-from stream.node import retry_ms
+from stream.lifecycle import Now
+from stream.reasons import EndReason
+from stream.wire import voice
 from stream.wire.outlet import Outlet
-from stream.wire.voice import Close, Ping, Voice, close
+from stream.wire.voice import Close, Ping, Voice
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,7 @@ class Conversation:
         self._outlet, self._inbound, self._voice = outlet, inbound, Voice()
         self._waiting: list[str | bytes | Violation] = []  # after a violation nothing is heard
         self.task: asyncio.Task[None] | None = None
+        self.close = b""  # the frame after the bye, if it is not the usual one
 
     def hear(self, data: bytes) -> None:
         """Bytes from the client."""
@@ -35,6 +38,7 @@ class Conversation:
                         self._outlet.say(said.pong)
                 elif isinstance(said, Close):
                     self._outlet.say(said.frame, last=True)
+                    self._end(EndReason.CLOSED)
                 elif len(self._waiting) < _WAITING:
                     self._waiting.append(said)
                 else:
@@ -54,15 +58,14 @@ class Conversation:
                 del self._waiting[0]
         except Violation as violation:
             self._waiting = [violation]
-            last = bye("protocol", retry_ms()).message + close(violation.code, str(violation))
-            self._outlet.say(last, last=True)
+            self.close = voice.close(violation.code, str(violation))
+            self._end(EndReason.PROTOCOL)
         except ArchiveUnavailable:
-            self._end()
+            self._end(EndReason.UNAVAILABLE)
         except Exception:
             log.exception("a message of user %d could not be answered", self._outlet.uid)
-            self._end()
+            self._end(EndReason.UNAVAILABLE)
         self.task = None
 
-    def _end(self) -> None:
-        self._outlet.end = self._outlet.end or "unavailable"
-        self._outlet.want_turn()
+    def _end(self, reason: EndReason) -> None:
+        lifecycle.end(self._outlet, reason, Now.read().monotonic)

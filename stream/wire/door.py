@@ -7,10 +7,14 @@ from contextlib import asynccontextmanager
 
 from store.settings import SettingsError
 from store.tokens import Identity, Verifier
+from stream import lifecycle
+from stream.frames import bye
 from stream.identity import NotFromTheEdge, identity_of
 from stream.inbound import Inbound
+from stream.lifecycle import Now
 from stream.meters import Meters
 from stream.node import Node
+from stream.reasons import EndReason
 from stream.wire import requests
 from stream.wire.codes import Code
 from stream.wire.conversation import Conversation
@@ -21,7 +25,6 @@ from stream.wire.outlet import Outlet, opening
 from stream.wire.requests import Malformed, Request, answer
 from stream.wire.stile import Stile
 from stream.wire.ticks import tick
-from stream.words import ended, rotation
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +110,9 @@ class Door:
     def _open(self, link: Link, lane: Lane, sid: int, identity: Identity, text: str | None) -> Outlet | None:
         refusal = self._node.refusal(identity.uid)
         if refusal or self._node.hub is None or self._node.ring is None:
-            last = lane.encode(ended(refusal or "unavailable", self._meters)) + lane.close
+            refusal = refusal or EndReason.UNAVAILABLE
+            self._meters.ended.labels(refusal).inc()
+            last = lane.encode(bye(refusal)) + lane.close
             if link.room(sid) >= len(last):
                 link.core.send(sid, last, last=True)
             else:
@@ -115,7 +120,8 @@ class Door:
             link.want_write()
             return None
         outlet = Outlet(identity.uid, identity.sid, identity.exp, link=link, lane=lane, number=sid)
-        outlet.door, outlet.rotate_at = lane.door, rotation(self._node.settings.stream_max_age)
+        outlet.door = lane.door
+        outlet.rotate_at = lifecycle.rotation(Now.read(), self._node.settings.stream_max_age)
         self._meters.opened.labels(lane.door).inc()
         link.outlets[sid] = outlet
         self._node.hub.add(outlet)

@@ -63,16 +63,18 @@ class Link(Turns, asyncio.Protocol):
             self.wake_opened()
 
     def _heed(self, what: Happened) -> None:
-        if isinstance(what, Asked):
-            if what.sid in self.core.windows.room:  # else it was taken back in the same breath
-                self._asked(self, what)
-        elif outlet := self.outlets.get(what.sid):
-            if isinstance(what, Gone):
+        outlet = self.outlets.get(what.sid)
+        if isinstance(what, Gone):
+            if outlet:
                 self.free(outlet)
-            elif outlet.conversation is not None:
-                outlet.conversation.hear(what.data)
-                if what.ended and not outlet.last:  # it hung up without a word
-                    outlet.cut()
+        elif what.sid not in self.core.windows.room:
+            return  # it has gone in the same read: what it said before that finds nobody
+        elif isinstance(what, Asked):
+            self._asked(self, what)
+        elif outlet and outlet.conversation is not None:
+            outlet.conversation.hear(what.data)
+            if what.ended and not outlet.last:  # it hung up without a word
+                outlet.reset()
 
     def _reset(self, sid: int) -> None:
         if sid in self.core.windows.room:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -11,13 +10,15 @@ from typing import TYPE_CHECKING
 from store import cursor
 from store.archive import ArchiveUnavailable
 from store.feed import FeedUnavailable
-from stream.frames import Frame
+from stream import lifecycle
+from stream.frames import Frame, bye
+from stream.lifecycle import Now
 from stream.opening import Opening
+from stream.reasons import EndReason, GapReason
 from stream.replay import take
 from stream.stream import Stream
 from stream.wire.codes import Code
 from stream.wire.lane import Lane
-from stream.words import ended, has_lost_its_place, is_ahead, is_over, seconds_to_word
 
 if TYPE_CHECKING:
     from stream.wire.conversation import Conversation
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_LAST_WORDS = 0.4  # seconds in which a stream that is over may take its last words; it is to be gone within one
 _AT_ONCE = 64 * 1024  # of frames for a stream that is behind, before others have their turn
 
 
@@ -34,7 +34,7 @@ class Outlet(Stream):
     """`live` ones are reached by `Windows.spread`; the others are *behind*: they take from the ring what their window lets through.
 
     `rest` is what was begun and must go out before anything else; with `last` set, the stream ends with it. While `task` runs
-    the stream is opening. Live streams cost no task and no timer of their own: the link looks at them at `at`.
+    the stream is opening. Live streams cost no task and no timer of their own: the link looks at them at `at` (monotonic seconds).
     """
 
     link: "Turns" = field(kw_only=True)
@@ -44,7 +44,6 @@ class Outlet(Stream):
     last: bool = False
     live: bool = False
     at: float = float("inf")
-    beat_at: float = 0.0
     task: "asyncio.Task[None] | None" = None
     taken: "asyncio.Future[None] | None" = None
     conversation: "Conversation | None" = None
@@ -54,31 +53,33 @@ class Outlet(Stream):
 
     def wake(self) -> None:
         if self.end is not None:
-            self.at = 0.0  # looked at by every tick, until it has gone
+            self.at = 0.0
         self.want_turn()
-
-    def abort(self) -> None:
-        if self.link.outlets.get(self.number) is self:
-            self.cut()
 
     def want_turn(self) -> None:
         """Asks the link for a turn of `serve`."""
         self.link.want(self.number)
 
-    def end_if_deaf(self, now: float) -> None:
-        """Ends the stream, if it is over and its client does not take what comes before the last word."""
-        since = self.writing_since
-        if is_over(self) and self.link.paused_since is None and since is not None and now > since + _LAST_WORDS:
-            self.abort()
+    def look(self) -> None:
+        """Something can be due from now on that could not before: sees to it that the link looks in time."""
+        self.at = min(self.at, lifecycle.look_at(self, Now.read(), self.link.slow_after))
 
     def cut(self) -> None:
-        """Ends the stream without a word: its client takes none."""
-        self.link.meters.ended.labels(self.end or "slow").inc()
+        """Ends the stream, whose end is set, at once: with a bye if nothing is in its way, else by a reset."""
+        if self.task is not None and not self.rest:  # it waits for our own stores, and can still be told
+            self.task.cancel()
+            self._opened()
+        else:
+            self.reset()
+
+    def reset(self) -> None:
+        """Ends the stream without a word."""
         self.link.core.reset(self.number, Code.CANCEL)
         self.link.free(self)
 
     def freed(self) -> None:
-        """Lets go of everything."""
+        """Lets go of everything. Nothing can be said any more."""
+        self.last, self.live = True, False
         for task in (self.task, self.conversation and self.conversation.task):
             if task:
                 task.cancel()
@@ -86,7 +87,9 @@ class Outlet(Stream):
 
     def open(self, batches: "AsyncGenerator[list[Frame], None]") -> None:
         """Gives the stream these batches first, as its window lets them through."""
+        self.is_opening = True
         self.task = asyncio.create_task(self._open(batches))
+        self.look()
 
     def say(self, data: bytes, *, last: bool = False) -> None:
         """Sends this next, whole, or when the windows let it through; with `last`, nothing after it."""
@@ -106,7 +109,9 @@ class Outlet(Stream):
         if not self._push() or self.task is not None:
             return
         ring, room = self.link.ring, self.link.core.windows.left(self.number)
-        if self.place is not None and self.place < ring.head and not has_lost_its_place(self, ring):
+        if lifecycle.has_lost_its_place(self, ring):
+            self._end(EndReason.SLOW)
+        elif self.place is not None and self.place < ring.head:
             if not room:
                 self._wait()
                 return
@@ -115,7 +120,7 @@ class Outlet(Stream):
             self.rest = b"".join(map(self.lane.encode, frames))
         elif self.end is None:
             take(self, ring, 0)
-        if is_over(self):
+        if self._is_over():
             self._finish()
         elif not self._push():
             # Nobody tells a stream that is behind of what comes while its rest waits: it has to find it by its place.
@@ -145,18 +150,19 @@ class Outlet(Stream):
         return True
 
     def _wait(self) -> None:
-        now = self.link.loop.time()
-        self.writing_since = self.writing_since or now
-        self.at = min(self.at, now + max(0.0, seconds_to_word(self)))
+        if self.writing_since is None:
+            self.writing_since = Now.read().monotonic
+            self.look()
         self.link.starved()
 
     def _go_live(self) -> None:
         self.writing_since = None
-        if self.beat_at == 0:
-            self.at = self.link.loop.time()
-            self.beat_at = self.at + self.link.heartbeat * random.uniform(0.5, 1)  # noqa: S311
-        if is_ahead(self, self.link.ring):
-            self.link.trailing.setdefault(self.number, self.link.loop.time())
+        if self.beat_at == float("inf"):
+            lifecycle.begin_beating(self, Now.read(), self.link.heartbeat)
+            self.look()
+        if self.past is not None and lifecycle.reach_head(self, self.link.ring, Now.read().monotonic):
+            self.link.trailing[self.number] = None
+            self.look()
             return
         self.link.trailing.pop(self.number, None)
         self.link.core.windows.free(self.number)
@@ -165,9 +171,15 @@ class Outlet(Stream):
             self.place = self.link.ring.head
 
     def _finish(self) -> None:
-        frame = ended(self.end or "unavailable", self.link.meters)
-        self.say(self.lane.encode(frame) + self.lane.close, last=True)
+        assert self.end is not None
+        close = (self.conversation and self.conversation.close) or self.lane.close
+        self.say(self.lane.encode(bye(self.end)) + close, last=True)
         self._push()
+
+    def _is_over(self) -> bool:
+        if self.end is None:
+            lifecycle.expire(self, Now.read())
+        return self.end is not None
 
     async def _open(self, batches: "AsyncGenerator[list[Frame], None]") -> None:
         try:
@@ -185,19 +197,24 @@ class Outlet(Stream):
                         self.taken = self.link.loop.create_future()
                         await self.taken
                         self.taken = None
-                    if is_over(self):
+                    if self._is_over():
                         break
         except (ArchiveUnavailable, FeedUnavailable):
-            self.end = self.end or "unavailable"
+            self._end(EndReason.UNAVAILABLE)
         except Exception:
             log.exception("a stream of user %d could not be opened", self.uid)
-            self.end = self.end or "unavailable"
-        if self.task is None:
-            return
-        self.task = None
-        if is_over(self):
+            self._end(EndReason.UNAVAILABLE)
+        if self.task is not None:
+            self._opened()
+
+    def _opened(self) -> None:
+        self.task, self.is_opening = None, False
+        if self._is_over():
             self.place = None  # nothing but a bye for one that has not been opened
         self.want_turn()
+
+    def _end(self, reason: EndReason) -> None:
+        lifecycle.end(self, reason, Now.read().monotonic)
 
 
 def opening(outlet: Outlet, text: str | None) -> "AsyncGenerator[list[Frame], None]":
@@ -208,7 +225,7 @@ def opening(outlet: Outlet, text: str | None) -> "AsyncGenerator[list[Frame], No
 async def anew(outlet: Outlet) -> "AsyncGenerator[list[Frame], None]":
     """A gap and a snapshot, for one whose cursor this node has not reached in time."""
     assert outlet.past is not None
-    yield await _opening_of(outlet).anew("ahead", cursor.encode(outlet.link.ring.epoch, outlet.past))
+    yield await _opening_of(outlet).anew(GapReason.AHEAD, cursor.encode(outlet.link.ring.epoch, outlet.past))
 
 
 def _opening_of(outlet: Outlet) -> Opening:

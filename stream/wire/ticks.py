@@ -3,10 +3,12 @@
 import logging
 from array import array
 
+from stream import lifecycle
+from stream.lifecycle import Now, Step
+from stream.reasons import EndReason
 from stream.wire.lane import Lane
 from stream.wire.link import Link
 from stream.wire.outlet import Outlet, anew
-from stream.words import AHEAD_AT_MOST, beat, heartbeat, is_ahead, is_over, seconds_to_word, warning
 
 log = logging.getLogger(__name__)
 
@@ -17,52 +19,54 @@ def tick(link: Link) -> None:
     HAProxy gives a stream's window back when it has received, not when its client has taken. What stalled clients leave fills the
     buffers that a connection has there (tune.h2.be.rxbuf), and then nothing is read for anybody until `timeout client` ends them.
     """
-    now = link.loop.time()
+    now = Now.read()
     link.core.tick()
-    if link.stuck_for(now) > link.node.settings.slow_after:
+    if link.stuck_for(link.loop.time()) > link.node.settings.slow_after:
         log.warning("a connection from the edge is stuck: its %d streams have to come back", len(link.outlets))
-        link.meters.ended.labels("stuck").inc(len(link.outlets))
+        for outlet in link.outlets.values():
+            lifecycle.end(outlet, EndReason.STUCK, now.monotonic)
         link.abort()
         return
     link.turn()  # so that no heartbeat's cursor is ahead of what was delivered; one that lags or is not read gets none
     beats: dict[Lane, list[int]] = {link.sse: [], link.ws: []}
-    for outlet in [outlet for outlet in link.outlets.values() if outlet.at <= now]:
-        if outlet.task is None and not outlet.last:
-            _look_at(outlet, now, beats[outlet.lane])
-        outlet.end_if_deaf(now)
-        outlet.at = _next_look_at(outlet, now)
+    for outlet in [outlet for outlet in link.outlets.values() if outlet.at <= now.monotonic]:
+        _look_at(outlet, now, beats[outlet.lane])
+        outlet.at = lifecycle.look_at(outlet, now, link.slow_after)
     for lane, numbers in beats.items():
         if numbers:
-            _beat(link, lane, array("I", numbers))
+            _beat(link, lane, array("I", numbers), now)
     link.turn()
 
 
-def _next_look_at(outlet: Outlet, now: float) -> float:
-    begun = outlet.link.trailing.get(outlet.number, float("inf"))
-    return min(outlet.beat_at, now + max(0.0, seconds_to_word(outlet)), begun + AHEAD_AT_MOST)
-
-
-def _look_at(outlet: Outlet, now: float, beats: list[int]) -> None:
+def _look_at(outlet: Outlet, now: Now, beats: list[int]) -> None:
     link = outlet.link
-    begun = link.trailing.get(outlet.number)
-    if is_over(outlet) or (begun is not None and not is_ahead(outlet, link.ring)):
+    is_blocked = link.paused_since is not None
+    is_trailing = outlet.ahead_since is not None and outlet.place is None
+    if is_trailing and not lifecycle.reach_head(outlet, link.ring, now.monotonic):
         outlet.want_turn()
-    elif begun is not None and now > begun + AHEAD_AT_MOST:
-        del link.trailing[outlet.number]
-        outlet.open(anew(outlet))
-    elif word := warning(outlet):
-        outlet.say(outlet.lane.encode(word))
-    if now >= outlet.beat_at and not link.lags and link.paused_since is None:
-        outlet.beat_at = now + link.heartbeat
-        if outlet.live:
-            beats.append(outlet.number)
-        elif outlet.place is None and not outlet.rest and not outlet.last:
-            outlet.say(outlet.lane.encode(heartbeat(outlet, link.ring)))
+    match lifecycle.next_step(outlet, now, link.slow_after, is_blocked=is_blocked):
+        case Step.CUT:
+            lifecycle.end(outlet, lifecycle.due_end(outlet, now) or EndReason.SLOW, now.monotonic)
+            outlet.cut()
+        case Step.END:
+            lifecycle.expire(outlet, now)
+            outlet.want_turn()
+        case Step.RESYNC:
+            del link.trailing[outlet.number]
+            outlet.open(anew(outlet))
+        case Step.WARNING:
+            outlet.say(outlet.lane.encode(lifecycle.warning(outlet)))
+        case Step.HEARTBEAT if not link.lags and not is_blocked:
+            outlet.beat_at = now.monotonic + link.heartbeat
+            if outlet.live:
+                beats.append(outlet.number)
+            elif outlet.place is None and not outlet.rest:
+                outlet.say(outlet.lane.encode(lifecycle.heartbeat(outlet, link.ring, now)))
 
 
-def _beat(link: Link, lane: Lane, numbers: "array[int]") -> None:
+def _beat(link: Link, lane: Lane, numbers: "array[int]", now: Now) -> None:
     """The same heartbeat for all who are live. Whoever has no room for it is behind, with it."""
-    frame = lane.encode(beat(link.ring.cursor()))
+    frame = lane.encode(lifecycle.beat(link.ring.cursor(), now))
     written, short = link.core.windows.spread(numbers, frame)
     if written:
         link.core.out.append(written)

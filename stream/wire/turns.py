@@ -10,6 +10,7 @@ from typing import cast
 from stream.hub import Hub
 from stream.meters import Meters
 from stream.node import Node
+from stream.reasons import EndReason
 from stream.ring import Entry, Ring
 from stream.stream import Stream
 from stream.wire.core import Core
@@ -35,7 +36,7 @@ class Turns(ABC):
         self.sse = Lane("wire-sse", lambda frame: frame.sse)
         self.ws = Lane("wire-ws", lambda frame: frame.message, close(1000, "bye"))
         self.outlets: dict[int, Outlet] = {}
-        self.trailing: dict[int, float] = {}  # streams that are ahead of this node, and since when
+        self.trailing: dict[int, None] = {}  # streams that are ahead of this node
         self.paused_since: float | None = None  # the transport has as much as it may hold
         self.closed = True
         self.written = 0  # bytes in `core.out` of what was spread
@@ -65,6 +66,10 @@ class Turns(ABC):
     @property
     def heartbeat(self) -> float:
         return self.node.settings.heartbeat
+
+    @property
+    def slow_after(self) -> float:
+        return self.node.settings.slow_after
 
     def join(self, stream: Stream, authors: Iterable[int]) -> None:
         outlet = cast("Outlet", stream)
@@ -180,6 +185,8 @@ class Turns(ABC):
             self.core.forget(outlet.number)
             self.hub.remove(outlet)
             outlet.freed()
+            if outlet.end is not None and outlet.end is not EndReason.CLOSED:
+                self.meters.ended.labels(outlet.end).inc()
 
     def free_all(self) -> None:
         """Forgets all of them."""

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from store.events import EventType
-from stream.app import drained, end_stuck_streams
+from stream.app import drained
 from stream.ring import Ring
 from stream.wire.outlet import Outlet
 from tests.e2e.people import Got
@@ -136,7 +136,6 @@ async def test_what_happens_while_the_last_bytes_of_a_catch_up_wait_for_the_wind
 
 async def test_a_reader_who_takes_nothing_is_reset_after_a_while_and_the_others_stay() -> None:
     async with running(slow_after=5) as node, connected(node.port) as socket:
-        ending = asyncio.create_task(end_stuck_streams(node.node))
         slow, other = socket.ask(lines(7)), socket.ask(lines(8))
         await socket.live(slow)
         await socket.live(other)
@@ -148,7 +147,6 @@ async def test_a_reader_who_takes_nothing_is_reset_after_a_while_and_the_others_
         assert [stream.uid for stream in node.hub] == [8]
         node.publish((1, "on"))
         await socket.until(lambda: texts(socket.events(other, "post"))[-1] == "on")
-        ending.cancel()
 
 
 @pytest.mark.parametrize("way", ["SSE", "WebSocket"])
@@ -354,7 +352,7 @@ async def test_a_client_ahead_of_the_node_is_live_without_a_gap_when_the_node_ha
 async def test_a_client_that_the_node_does_not_reach_in_time_gets_a_gap_then_and_not_at_the_next_heartbeat(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stream.wire.ticks.AHEAD_AT_MOST", 1.0)
+    monkeypatch.setattr("stream.lifecycle.AHEAD_AT_MOST", 1.0)
     async with running() as node, connected(node.port) as socket:
         sid = socket.ask([*lines(7), ("last-event-id", node.ring.cursor([9, 9, 9]))])
         await socket.until(lambda: socket.events(sid, "snapshot"), seconds=5)

@@ -113,7 +113,9 @@ class Running:
 
 
 @asynccontextmanager
-async def running(stores: tuple[Feed, Archive, Sessions] | None = None, **settings: Any) -> AsyncIterator[Running]:
+async def running(
+    stores: tuple[Feed, Archive, Sessions] | None = None, verifier: Verifier | None = None, **settings: Any
+) -> AsyncIterator[Running]:
     """A node that is ready, with nothing in its log; on a stand-in, unless it is given stores of its own."""
     port = free_port()
     told = {"edge_secret": SECRET, "token_keys": Path("/nowhere"), "stream_wire_bind": f"127.0.0.1:{port}", **settings}
@@ -126,7 +128,7 @@ async def running(stores: tuple[Feed, Archive, Sessions] | None = None, **settin
         if getattr(collector, "_name", "").startswith("stickyfeed_stream"):
             with_suppressed(REGISTRY.unregister, collector)
     meters = Meters(node)
-    async with open_door(node, meters, cast("Verifier", None)) as door:
+    async with open_door(node, meters, cast("Verifier", verifier)) as door:
         ticking = asyncio.create_task(door.look_after_links())
         try:
             yield Running(node, door, store, port)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from store.events import EventType
 from store.follows import Follows
+from stream.reasons import EndReason
 from stream.remembered import Remembered
 from stream.stream import Stream
 from tests.unit.logs import Log, ModelNode
@@ -95,7 +96,7 @@ def test_it_says_that_a_session_lives_only_if_it_was_here_and_its_end_was_not_se
     streams = [opened(node, Follows({1: 1}), sid) for sid in ("a", "b", "c", "d")]
     assert node.hub.has_seen_no_end(READER, "a") and not node.hub.has_seen_no_end(READER, "never here")
 
-    node.hub.end(streams[1], "drain")  # ended for another reason before it was signed out
+    node.hub.end(streams[1], EndReason.DRAIN)  # ended for another reason before it was signed out
     log.append(READER, EventType.LOGOUT, sid="b")
     node.read()
     for stream in streams[:3]:
