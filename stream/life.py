@@ -33,11 +33,17 @@ from stream.words import (
 _BATCH_BYTES = 64 * 1024
 
 
+class SessionEnded(Exception):
+    """The session is over, which was known before anything was said: there is no stream."""
+
+
 async def live(
     node: Node, meters: Meters, identity: Identity, text: str | None, door: str
 ) -> AsyncGenerator[list[Frame], None]:
     """The frames of a stream, in batches, until it ends; the last one is a bye. `text` is the cursor that the client came with.
 
+    The first batch, which may be empty, is there when the session is known to live, or that cannot be said within a second.
+    Raises SessionEnded in its place. A batch is the caller's, to be emptied when it is encoded.
     Closing the generator forgets the stream. It is pulled from the task that writes to the client, which `Stream.abort` cancels.
     """
     ring, hub = node.ring, node.hub
@@ -51,14 +57,19 @@ async def live(
     meters.opened.labels(door).inc()
     delivered = meters.delivered.labels(door)
     hub.add(stream)
+    is_answered = False
     try:
         async with aclosing(life.run(text)) as batches:
             async for batch in batches:
+                is_answered, many = True, len(batch)
                 stream.writing_since = time.monotonic()
                 yield batch
                 stream.writing_since = None
-                delivered.inc(len(batch))
-        yield [ended(stream.end or "unavailable", meters)]
+                delivered.inc(many)
+        last = ended(stream.end or "unavailable", meters)
+        if stream.end == "signed-out" and not is_answered:
+            raise SessionEnded
+        yield [last]
     finally:
         hub.remove(stream)
 

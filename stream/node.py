@@ -16,6 +16,11 @@ from stream.settings import StreamSettings
 _COLD_AT_ONCE = (
     16  # openings that need the archive; the others wait here and not in its driver, where waiting is an answer late
 )
+_RETRY_MS = {
+    "drain": (100, 2000),
+    "too-many": (10_000, 30_000),
+    "signed-out": (3_600_000, 3_600_000),  # for good; an EventSource, which knows no `bye`, comes back once an hour
+}
 _JUST_NOW = 3.0  # seconds; a quiet log answers every half second, and the tail looks at least once in one
 
 
@@ -77,5 +82,5 @@ class Node:
 
 def retry_ms(reason: str = "") -> int:
     """How long a client is to wait before it comes back: jittered, so that many who left together don't return together."""
-    low, high = {"drain": (100, 2000), "too-many": (10_000, 30_000)}.get(reason, (1000, 4000))
+    low, high = _RETRY_MS.get(reason, (1000, 4000))
     return random.randint(low, high)  # noqa: S311

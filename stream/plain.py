@@ -10,10 +10,10 @@ from quart import Blueprint, Response, request, websocket
 from store.archive import ArchiveUnavailable
 from store.tokens import Verifier
 from stream.explain import explain
-from stream.frames import bye
-from stream.identity import NotFromTheEdge, identity_of
+from stream.frames import Frame, bye
+from stream.identity import SIGNED_OUT, NotFromTheEdge, identity_of
 from stream.inbound import Inbound, Violation
-from stream.life import live
+from stream.life import SessionEnded, live
 from stream.meters import Meters
 from stream.node import Node, retry_ms
 from stream.renewal import renewed
@@ -25,18 +25,7 @@ def plain_door(node: Node, meters: Meters, verifier: Verifier) -> Blueprint:
     """GET /v1/stream and what belongs to it, and GET /v1/ws."""
     blueprint = Blueprint("plain", __name__)
     secret = node.settings.edge_secret.get_secret_value()
-
-    @blueprint.errorhandler(NotFromTheEdge)
-    async def refuse(_: NotFromTheEdge) -> tuple[dict[str, str], int]:
-        return {"error": "forbidden", "message": "streams are opened through the edge, with a token"}, 403
-
-    @blueprint.errorhandler(ArchiveUnavailable)
-    async def wait(_: ArchiveUnavailable) -> tuple[dict[str, str], int, dict[str, str]]:
-        return (
-            {"error": "unavailable", "message": "the session cannot be checked now, try again"},
-            503,
-            {"Retry-After": "2"},
-        )
+    _refuse_on(blueprint)
 
     @blueprint.get("/v1/stream")
     async def stream() -> Response | tuple[dict[str, str], int]:
@@ -47,12 +36,9 @@ def plain_door(node: Node, meters: Meters, verifier: Verifier) -> Blueprint:
         # A browser that reconnects repeats its URL and adds the newer header: the header wins.
         text = given[0] if given and given[0] else request.args.get("cursor") or None
 
-        async def body() -> AsyncGenerator[bytes, None]:
-            async with aclosing(live(node, meters, identity, text, "plain-sse")) as batches:
-                async for batch in batches:
-                    yield b"".join([frame.sse for frame in batch])
-
-        response = Response(body(), content_type="text/event-stream")
+        batches = live(node, meters, identity, text, "plain-sse")
+        first = await anext(batches)  # or the session has ended, and there is no stream
+        response = Response(_body(first, batches), content_type="text/event-stream")
         response.timeout = None
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Accel-Buffering"] = "no"
@@ -70,8 +56,7 @@ def plain_door(node: Node, meters: Meters, verifier: Verifier) -> Blueprint:
     async def ws() -> None:
         identity = identity_of(websocket.headers.getlist, secret)
         offered = websocket.requested_subprotocols
-        await websocket.accept(subprotocol=_PROTOCOL if _PROTOCOL in offered else None)
-
+        text = websocket.args.get("cursor") or None
         inbound = Inbound(node, verifier, identity)
 
         async def read() -> None:
@@ -79,15 +64,17 @@ def plain_door(node: Node, meters: Meters, verifier: Verifier) -> Blueprint:
                 answer = await inbound.answer_to(await websocket.receive())
                 await websocket.send(answer.ws)
 
-        text, code, why = websocket.args.get("cursor") or None, 1000, "bye"
+        code, why = 1000, "bye"
         try:
-            async with asyncio.TaskGroup() as group:
-                reading = group.create_task(read())
-                async with aclosing(live(node, meters, identity, text, "plain-ws")) as batches:
+            async with aclosing(live(node, meters, identity, text, "plain-ws")) as batches:
+                first = await anext(batches)  # or the session has ended, and there is no stream
+                await websocket.accept(subprotocol=_PROTOCOL if _PROTOCOL in offered else None)
+                async with asyncio.TaskGroup() as group:
+                    reading = group.create_task(read())
+                    await _write(first)
                     async for batch in batches:
-                        for frame in batch:
-                            await websocket.send(frame.ws)
-                reading.cancel()
+                        await _write(batch)
+                    reading.cancel()
         except* Violation as group_of_one:
             violation = group_of_one.exceptions[0]
             assert isinstance(violation, Violation)
@@ -96,3 +83,46 @@ def plain_door(node: Node, meters: Meters, verifier: Verifier) -> Blueprint:
         await websocket.close(code, why)
 
     return blueprint
+
+
+async def _body(first: list[Frame], batches: AsyncGenerator[list[Frame], None]) -> AsyncGenerator[bytes, None]:
+    """The stream as SSE. Of a batch only its bytes are kept while they are written."""
+    async with aclosing(batches):
+        if first:
+            yield _joined(first)
+        async for batch in batches:
+            if batch:
+                yield _joined(batch)
+
+
+def _joined(batch: list[Frame]) -> bytes:
+    data = b"".join([frame.sse for frame in batch])
+    batch.clear()
+    return data
+
+
+async def _write(batch: list[Frame]) -> None:
+    """The batch, a message for each frame, which is not kept any more when it is sent."""
+    batch.reverse()
+    while batch:
+        await websocket.send(batch.pop().ws)
+
+
+def _refuse_on(blueprint: Blueprint) -> None:
+    """What is answered in place of a stream."""
+
+    @blueprint.errorhandler(NotFromTheEdge)
+    async def refuse(_: NotFromTheEdge) -> tuple[dict[str, str], int]:
+        return {"error": "forbidden", "message": "streams are opened through the edge, with a token"}, 403
+
+    @blueprint.errorhandler(SessionEnded)
+    async def sign_in(_: SessionEnded) -> tuple[dict[str, str], int, dict[str, str]]:
+        return SIGNED_OUT, 401, {"WWW-Authenticate": "Bearer", "Cache-Control": "no-store"}
+
+    @blueprint.errorhandler(ArchiveUnavailable)
+    async def wait(_: ArchiveUnavailable) -> tuple[dict[str, str], int, dict[str, str]]:
+        return (
+            {"error": "unavailable", "message": "the session cannot be checked now, try again"},
+            503,
+            {"Retry-After": "2"},
+        )

@@ -17,7 +17,8 @@ from stream.replay import take
 from stream.stream import Stream
 from stream.wire.codes import Code
 from stream.wire.lane import Lane
-from stream.words import ended, has_lost_its_place, is_ahead, is_over, seconds_to_word
+from stream.wire.requests import SIGNED_OUT, Answer
+from stream.words import AHEAD_AT_MOST, ended, has_lost_its_place, is_ahead, is_over, seconds_to_word
 
 if TYPE_CHECKING:
     from stream.wire.conversation import Conversation
@@ -33,13 +34,15 @@ _AT_ONCE = 64 * 1024  # of frames for a stream that is behind, before others hav
 class Outlet(Stream):
     """`live` ones are reached by `Windows.spread`; the others are *behind*: they take from the ring what their window lets through.
 
-    `rest` is what was begun and must go out before anything else; with `last` set, the stream ends with it. While `task` runs
-    the stream is opening. Live streams cost no task and no timer of their own: the link looks at them at `at`.
+    `head` is the header block of its answer until that has gone, and nothing goes before it. `rest` is what was begun and must go
+    out before anything else; with `last` set, the stream ends with it. While `task` runs the stream is opening. Live streams cost
+    no task and no timer of their own: the link looks at them at `at`.
     """
 
     link: "Turns" = field(kw_only=True)
     lane: Lane = field(kw_only=True)
     number: int = field(kw_only=True)  # its stream id on the link
+    head: bytes = b""
     rest: bytes = b""
     last: bool = False
     live: bool = False
@@ -88,6 +91,13 @@ class Outlet(Stream):
         """Gives the stream these batches first, as its window lets them through."""
         self.task = asyncio.create_task(self._open(batches))
 
+    def answer(self, block: bytes) -> None:
+        """Answers with this header block, once; what waits for it goes from now on."""
+        if self.head:
+            self.link.core.answer(self.number, block)
+            self.head = b""
+            self.want_turn()
+
     def say(self, data: bytes, *, last: bool = False) -> None:
         """Sends this next, whole, or when the windows let it through; with `last`, nothing after it."""
         if not self.last:
@@ -127,6 +137,8 @@ class Outlet(Stream):
 
     def _push(self) -> bool:
         """Whether nothing begun is left. The stream may be over then."""
+        if self.head:
+            return False
         if not self.rest:
             return not self.last
         room = self.link.room(self.number)
@@ -155,7 +167,8 @@ class Outlet(Stream):
         if self.beat_at == 0:
             self.at = self.link.loop.time()
             self.beat_at = self.at + self.link.heartbeat * random.uniform(0.5, 1)  # noqa: S311
-        if is_ahead(self, self.link.ring):
+        # Ahead of this node, or shown by its snapshot what this node has still to read: not told of the same as the others yet.
+        if is_ahead(self, self.link.ring) or self._awaits_repeats():
             self.link.trailing.setdefault(self.number, self.link.loop.time())
             return
         self.link.trailing.pop(self.number, None)
@@ -163,6 +176,13 @@ class Outlet(Stream):
         self.live = self.link.core.windows.is_free(self.number)
         if not self.live:  # its window is overdrawn: SETTINGS made it smaller
             self.place = self.link.ring.head
+
+    def _awaits_repeats(self) -> bool:
+        """Whether what the snapshot showed is still to be read here. Not for ever: it costs a place in a set, and turns."""
+        begun = self.link.trailing.get(self.number)
+        if begun is not None and self.link.loop.time() > begun + AHEAD_AT_MOST:
+            self.repeats = frozenset()
+        return bool(self.repeats)
 
     def _finish(self) -> None:
         frame = ended(self.end or "unavailable", self.link.meters)
@@ -175,10 +195,12 @@ class Outlet(Stream):
                 async for batch in batches:
                     if self.task is None:  # freed, and a library has swallowed the cancellation
                         return
+                    self.answer(self.head)
                     if self.last:  # its last words have been said meanwhile
                         break
                     self.link.count(self.lane, len(batch))
                     self.rest += b"".join(map(self.lane.encode, batch))
+                    batch.clear()
                     whole = self._push()
                     self.link.want_write()
                     if not whole:
@@ -195,8 +217,19 @@ class Outlet(Stream):
         if self.task is None:
             return
         self.task = None
+        if self.head and self.end == "signed-out":
+            self._refuse(SIGNED_OUT)
+            return
+        self.answer(self.head)
         if is_over(self):
             self.place = None  # nothing but a bye for one that has not been opened
+        self.want_turn()
+
+    def _refuse(self, given: Answer) -> None:
+        """The answer in place of a stream."""
+        self.link.meters.ended.labels(self.end).inc()
+        self.answer(given.block)
+        self.rest, self.last = given.body, True
         self.want_turn()
 
 
