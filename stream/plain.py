@@ -5,7 +5,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from quart import Blueprint, Response, request, websocket
+from hypercorn.typing import WebsocketScope
+from quart import Blueprint, Quart, Response, request, websocket
+from quart.asgi import ASGIWebsocketConnection
 
 from store.archive import ArchiveUnavailable
 from store.tokens import Verifier
@@ -19,6 +21,15 @@ from stream.node import Node, retry_ms
 from stream.renewal import renewed
 
 _PROTOCOL = "feed.v1"
+_WAITING = 4  # messages of a client, 16 KiB each at most, that wait for an answer; above, its socket is not read
+
+
+class BoundedWebsocket(ASGIWebsocketConnection):
+    """Quart's keeps every message that comes until it is asked for."""
+
+    def __init__(self, app: Quart, scope: WebsocketScope) -> None:
+        super().__init__(app, scope)
+        self.queue = asyncio.Queue(_WAITING)
 
 
 def plain_door(node: Node, meters: Meters, verifier: Verifier) -> Blueprint:

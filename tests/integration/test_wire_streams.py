@@ -218,18 +218,6 @@ async def test_sign_out_ends_the_session_s_streams_after_what_came_before() -> N
         assert other not in socket.client.ended and len(node.hub) == 1
 
 
-async def test_a_session_that_has_ended_gets_a_bye_and_nothing_else() -> None:
-    async with running() as node, connected(node.port) as socket:
-        session = str(uuid4())
-        node.store.ended.add(session)
-        node.publish((7, "from before"))
-        sid = socket.ask(lines(7, sid=session))
-        await socket.until(lambda: sid in socket.client.ended)
-
-        assert [(frame.event, frame.data["reason"]) for frame in socket.events(sid)] == [("bye", "signed-out")]
-        assert len(node.hub) == 0
-
-
 async def test_follow_and_unfollow_take_effect_in_the_batch_in_which_they_come() -> None:
     async with running() as node, connected(node.port) as socket:
         node.store.follows[7] = {}
