@@ -171,7 +171,7 @@ class Archive:
                     async for row in rows:
                         theirs.append(kept(row))
                         left -= len(theirs[-1].value)
-                        if left < 0:
+                        if left < 0 and len(theirs) > 1:  # the last of them is left out, and says from where on
                             break
             found, first_left_out = cut(sorted(found + theirs, key=lambda one: one.offset), limit, max_bytes)
             stop = stop if first_left_out is None else first_left_out

@@ -22,10 +22,11 @@ from store.logbook import Turn
 from store.sessions import Sessions
 from store.teller import Teller
 from store.timelines import Timelines, feed_member, open_redis
+from stream.wire.outlet import Outlet
 from tests.e2e.people import Got
 from tests.integration.conftest import settings_of
 from tests.integration.edge_system import free_port
-from tests.integration.wire_support import Running, connected, lines, running
+from tests.integration.wire_support import Running, connected, lines, running, true
 from tests.unit.logs import EPOCH, Log
 
 UID = 7
@@ -60,9 +61,9 @@ class CountingArchive:
         self._ask("progress")
         return self.place
 
-    async def newest(self, _authors: Iterable[int], _before: str | None, limit: int) -> list[Kept]:
+    async def newest(self, _authors: Iterable[int], before: str | None, limit: int) -> list[Kept]:
         self._ask("newest")
-        return self.events[:limit]
+        return [event for event in self.events if before is None or event.id < before][:limit]
 
 
 @dataclass
@@ -153,6 +154,69 @@ async def test_who_comes_anew_needs_no_mongodb_where_redis_knows_them(world: Wor
     assert [one.event for one in got] == ["hello", "snapshot"]
     assert [item["id"] for item in got[1].data["items"]] == [event.id for event in reversed(events)]
     assert not world.archive.asked
+
+
+@pytest.mark.parametrize("at", [None, "garbage"])
+@pytest.mark.parametrize("warm", [True, False])
+async def test_a_snapshot_is_of_32_kb_at_most_and_next_has_the_rest(world: World, warm: bool, at: str | None) -> None:
+    log = Log(3)
+    events = [log.append(1, id=n, text="😀" * 1000) for n in range(60)][::-1]
+    if warm:
+        await world.warm("following", b"1:1")
+        await world.warm("feed", *[feed_member(event.id, event.value) for event in reversed(events)])
+    world.archive.events = [Kept(event.id, 1, n, "post", event.value) for n, event in enumerate(events)]
+    async with connected(world.node.port) as socket:
+        stream = socket.ask([*lines(UID), *([("last-event-id", at)] if at else [])])
+        *_, snapshot = await socket.live(stream)
+        received = socket.client.received[stream]
+    shown = [item["id"] for item in snapshot.data["items"]]
+    rest = await world.node.node.feed.page(UID, snapshot.data["next"], 100)
+
+    assert len(received[received.index(b"event: snapshot") :]) <= 32 * 1024
+    assert (b"event: gap" in received) is (at is not None)
+    assert shown == [event.id for event in events[: len(shown)]] and len(shown) >= 7
+    assert [*shown, *rest.ids] == [event.id for event in events]
+
+
+async def test_g3_an_event_that_the_snapshot_showed_is_not_sent_again_when_the_node_reads_it_later(
+    world: World,
+) -> None:
+    old, shown = world.node.publish((1, "long ago"))[0], world.node.made(1, text="shown")
+    await world.warm("following", b"1:1")
+    await world.warm("feed", feed_member(old.id, old.value), feed_member(shown.id, shown.value))
+    async with connected(world.node.port) as socket:
+        stream = socket.ask(lines(UID))
+        *_, snapshot = await socket.live(stream)
+        (outlet,) = world.node.hub
+        assert isinstance(outlet, Outlet)
+        await true(lambda: outlet.task is None and outlet.place is None, "it has come to the head")
+        assert not outlet.live and outlet.repeats == {shown.id}
+        world.node.publish((2, "of nobody"))
+        world.node.deliver(shown)
+        world.node.publish((1, "new"))
+        await socket.until(lambda: socket.events(stream, "post"))
+        await true(lambda: outlet.live and not outlet.repeats, "it is live like the others")
+
+    assert [item["id"] for item in snapshot.data["items"]] == [shown.id, old.id]
+    assert World._texts(socket.events(stream, "post")) == ["new"]
+
+
+async def test_what_was_shown_and_does_not_come_is_not_waited_for_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.wire.outlet.AHEAD_AT_MOST", 0.5)
+    monkeypatch.setattr("stream.wire.ticks.AHEAD_AT_MOST", 0.5)
+    shown = world.node.made(1, text="shown")
+    await world.warm("following", b"1:1")
+    await world.warm("feed", feed_member(shown.id, shown.value))
+    async with connected(world.node.port) as socket:
+        stream = socket.ask(lines(UID))
+        await socket.live(stream)
+        (outlet,) = world.node.hub
+        assert isinstance(outlet, Outlet)
+        await true(lambda: outlet.live and not outlet.repeats, "it is live like the others")
+
+        assert [got.event for got in socket.events(stream)] == ["hello", "snapshot"]
 
 
 async def test_a_warm_feed_counts_for_nothing_while_nobody_knows_how_far_it_goes(world: World) -> None:
