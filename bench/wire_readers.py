@@ -86,7 +86,7 @@ class _Readers:
                     if head & 0xFF == Kind.DATA:
                         out.append(_UPDATE.pack(4 << 8 | Kind.WINDOW_UPDATE, 0, sid, size))
                         spent += size
-                        self._got += left.count(b"\ndata: ", at + 9, at + 9 + size)
+                        self._got += left.count(b"\n\n", at + 9, at + 9 + size)
                     at += 9 + size
                 left = left[at:]
                 if spent:

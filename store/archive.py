@@ -10,7 +10,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from store.archive_bulk import carry_out, insert_new
 from store.archive_errors import ArchiveUnavailable, mongo_or_unavailable
-from store.archive_reads import Kept, kept, slices
+from store.archive_reads import A_BATCH, Kept, cut, kept, slices
 from store.archive_writes import (
     INDEXES,
     documents_of,
@@ -147,22 +147,36 @@ class Archive:
         await self._whole()
         return found
 
-    async def between(self, epoch: str, authors: Iterable[int], partition: int, span: range, limit: int) -> list[Kept]:
-        """The authors' first `limit` events in a span of the topic's partition, in the log's order, out of a whole archive."""
+    async def between(
+        self, epoch: str, authors: Iterable[int], partition: int, span: range, *, limit: int, max_bytes: int
+    ) -> tuple[list[Kept], int]:
+        """The authors' first events in a span of the topic's partition, in the log's order, out of a whole archive.
+
+        At most `limit`, and `max_bytes` of values, but one if there is any. And the offset below which they are all there are.
+        While it is asked, no more than twice as much is here, and a batch of the driver.
+        """
         found: list[Kept] = []
+        stop = span.stop
         for some in slices(authors):
-            stop = found[-1].offset if len(found) == limit else span.stop
             wanted = {
                 "actor": {"$in": some},
                 "part": partition,
                 "off": {"$gte": span.start, "$lt": stop},
                 "epoch": epoch,
             }
-            with mongo_or_unavailable():
-                rows = await self._events.find(wanted).sort("off", ASCENDING).limit(limit).to_list(limit)
-            found = sorted(found + [kept(row) for row in rows], key=lambda one: one.offset)[:limit]
+            with mongo_or_unavailable(), timeout(_TIMEOUT_MS / 1000):
+                rows = self._events.find(wanted).sort("off", ASCENDING).limit(limit + 1).batch_size(A_BATCH)
+                theirs, left = [], max_bytes
+                async with rows:
+                    async for row in rows:
+                        theirs.append(kept(row))
+                        left -= len(theirs[-1].value)
+                        if left < 0 and len(theirs) > 1:  # the last of them is left out, and says from where on
+                            break
+            found, first_left_out = cut(sorted(found + theirs, key=lambda one: one.offset), limit, max_bytes)
+            stop = stop if first_left_out is None else first_left_out
         await self._whole()
-        return found
+        return found, stop
 
     async def is_taken_back(self, author: int, post: object) -> bool:
         """Whether the author's deletion of the post is here."""

@@ -48,18 +48,15 @@ class Feed:
         """What Redis knows of somebody who comes. It never raises."""
         return await self._briefs.brief(uid, sid, following=following, feed=feed)
 
-    async def page(self, uid: int, before: str | None, limit: int, brief: Brief | None = None) -> Page:
+    async def page(self, uid: int, before: str | None, limit: int) -> Page:
         """At most `limit` (1 to 100) events with ids below `before`. Pages don't shift while new events come in.
 
-        `brief` may have it already: then neither Redis nor MongoDB is asked, and it goes as far as Redis has been told.
         Raises BadCursor if `before` is not an event's id, FeedUnavailable if it cannot be read now.
         """
         if before is not None and not is_event_id(before):
             raise BadCursor("`before` is not an event's id: take it from `next` of the page before")
         if not 1 <= limit <= MAX_LIMIT:
             raise ValueError(f"limit {limit} is not between 1 and {MAX_LIMIT}")
-        if before is None and brief is not None and (page := _page_of(uid, limit, brief)):
-            return page
         try:
             place = await self._archive.progress()
             items = await (self._older(uid, before, limit, place) if before else self._newest(uid, limit, place))
@@ -143,8 +140,8 @@ class Feed:
                 await self._timelines.fill(key, token, members)
 
 
-def _page_of(uid: int, limit: int, brief: Brief) -> Page | None:
-    """The newest page, if the brief has all of it."""
+def page_of(uid: int, limit: int, brief: Brief) -> Page | None:
+    """The newest page, as far as Redis has been told, if the brief has all of it: then neither Redis nor MongoDB is asked."""
     if brief.feed is None or brief.following is None or brief.told is None:
         return None
     if brief.large and not brief.large.isdisjoint((uid, *brief.following)):

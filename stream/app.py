@@ -17,7 +17,7 @@ from stream.life import cut_stalled
 from stream.lifecycle import Now
 from stream.meters import Meters
 from stream.node import Node
-from stream.plain import plain_door
+from stream.plain import BoundedWebsocket, plain_door
 from stream.reasons import EndReason
 from stream.settings import StreamSettings
 from stream.tail import follow_log
@@ -34,6 +34,7 @@ _SEEN_BY_THE_EDGE = 1.5  # seconds: two failed health checks
 def create_app(node: Node, meters: Meters, verifier: Verifier) -> Quart:
     """The plain door and the health routes over a node."""
     app = Quart(__name__)
+    app.asgi_websocket_class = BoundedWebsocket
 
     async def ready() -> dict[str, str]:
         return {

@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from store.tokens import Identity
 
+# What a request is answered, with 401, whose token is good and whose session has ended.
+SIGNED_OUT = {"error": "signed-out", "message": "the session has ended: sign in again"}
+
 _SID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DIGITS = re.compile(r"[1-9][0-9]{0,15}")
 

@@ -5,6 +5,7 @@ import time
 
 from store.tokens import Identity, TokenError, Verifier
 from stream.frames import Frame, frame
+from stream.identity import SIGNED_OUT
 from stream.node import Node
 
 _AT_MOST = 30  # messages a minute; a client renews once an hour
@@ -46,7 +47,7 @@ class Inbound:
         if (newer.uid, newer.sid) != (self._identity.uid, self._identity.sid):
             return frame("refused", {"error": "token-invalid", "message": "the token is of another session"})
         if await self._node.has_ended(newer.uid, newer.sid, newer.exp):
-            return frame("refused", {"error": "signed-out", "message": "the session has ended: sign in again"})
+            return frame("refused", SIGNED_OUT)
         if self._node.hub is not None:
             self._node.hub.renew(newer.uid, newer.sid, newer.exp)
         return frame("renewed", {"expires_at": newer.exp})

@@ -29,6 +29,10 @@ _BATCH_BYTES = 64 * 1024
 _LOOK_AT_LEAST = 0.005  # seconds between two looks at the clock, which may be a little behind the loop's
 
 
+class SessionEnded(Exception):
+    """The session is over, which was known before anything was said: there is no stream."""
+
+
 def live(
     node: Node, meters: Meters, identity: Identity, text: str | None, door: str
 ) -> AsyncGenerator[list[Frame], None]:
@@ -52,6 +56,8 @@ class Life:
     async def batches(self, text: str | None) -> AsyncGenerator[list[Frame], None]:
         """The frames of the stream until it ends; the last one is a bye. `text` is the cursor that the client came with.
 
+        The first batch, which may be empty, is there when the session is known to live, or that cannot be said within a second.
+        Raises SessionEnded in its place. A batch is the caller's, to be emptied when it is encoded.
         Closing the generator forgets the stream.
         """
         stream, ring, hub = self._stream, self._node.ring, self._node.hub
@@ -66,15 +72,19 @@ class Life:
         self._meters.opened.labels(self._door).inc()
         delivered = self._meters.delivered.labels(self._door)
         hub.add(stream)
+        is_answered = False
         try:
             async with aclosing(self._until_its_end(ring, hub, text)) as batches:
                 async for batch in batches:
+                    is_answered, many = True, len(batch)
                     stream.writing_since = Now.read().monotonic
                     yield batch
                     stream.writing_since = None
-                    delivered.inc(len(batch))
+                    delivered.inc(many)
             self.end(EndReason.UNAVAILABLE)  # unless it has a reason
             assert stream.end is not None
+            if stream.end is EndReason.SIGNED_OUT and not is_answered:
+                raise SessionEnded
             stream.writing_since = Now.read().monotonic
             yield [bye(stream.end)]
         finally:
@@ -131,6 +141,8 @@ class Life:
                     if shown := await self._from_stores(opening.anew(GapReason.AHEAD, lost)):
                         yield shown
                     stream.is_opening = False
+                case Step.FORGET_REPEATS:
+                    lifecycle.forget_repeats(stream)
                 case Step.WARNING:
                     yield [lifecycle.warning(stream)]
                 case Step.HEARTBEAT:

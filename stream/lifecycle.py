@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from stream.frames import Frame, frame
 from stream.reasons import EndReason
-from stream.replay import here
+from stream.replay import NO_REPEATS, here
 from stream.ring import Ring
 from stream.stream import Stream
 
@@ -41,6 +41,7 @@ class Step(Enum):
     CUT = auto()  # end it without a word: its client does not take what comes before the last one
     END = auto()  # say bye
     RESYNC = auto()  # gap and snapshot: the node has not reached the client's cursor in time
+    FORGET_REPEATS = auto()  # the node has not read in time what a snapshot showed: that may come once more
     WARNING = auto()
     HEARTBEAT = auto()
 
@@ -73,7 +74,8 @@ def _deadlines(stream: Stream, now: Now, slow_after: float, *, is_blocked: bool 
     if stream.is_opening or stream.ended_at is not None:
         return found
     if stream.ahead_since is not None and stream.place is None:
-        found.append((stream.ahead_since + AHEAD_AT_MOST, Step.RESYNC))
+        step = Step.RESYNC if stream.past is not None else Step.FORGET_REPEATS
+        found.append((stream.ahead_since + AHEAD_AT_MOST, step))
     if stream.warned_for != stream.expires_at:
         found.append((_monotonic(stream.expires_at - _WARNED_BEFORE, now), Step.WARNING))
     found.append((stream.beat_at, Step.HEARTBEAT))
@@ -120,15 +122,21 @@ def has_lost_its_place(stream: Stream, ring: Ring) -> bool:
 def reach_head(stream: Stream, ring: Ring, at: float) -> bool:
     """Notes that the stream has had everything that is here, at this moment (monotonic seconds).
 
-    Returns whether its client has seen more of the log elsewhere: it is ahead of this node.
+    Returns whether its client is ahead of this node: it has seen more of the log elsewhere, or in a snapshot.
     """
     if stream.past is not None and all(map(int.__ge__, ring.next, stream.past)):
         stream.past = None
-    if stream.past is None:
+    is_ahead = stream.past is not None or bool(stream.repeats)
+    if not is_ahead:
         stream.ahead_since = None
     elif stream.ahead_since is None:
         stream.ahead_since = at
-    return stream.past is not None
+    return is_ahead
+
+
+def forget_repeats(stream: Stream) -> None:
+    """Waits no longer for what a snapshot showed."""
+    stream.repeats = NO_REPEATS
 
 
 def rotation(now: Now, max_age: float) -> float:

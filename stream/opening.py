@@ -1,17 +1,19 @@
 """How a stream begins: with what it missed since its cursor, or, if that cannot be, a gap and a snapshot."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator
-from contextlib import nullcontext
+from dataclasses import replace
 
 from store import cursor
 from store.briefs import Brief
 from store.cursor import BadCursor, Cursor
+from store.feed import Page, page_of
 from store.follows import Follows
 from store.process import heed_cancellation
 from stream.backlog import NotCovered, archived, covers
-from stream.frames import Frame, frame, snapshot
+from stream.frames import Frame, fitting, frame, snapshot
 from stream.hub import Hub
 from stream.meters import Meters
 from stream.node import Node
@@ -21,11 +23,21 @@ from stream.ring import Ring
 from stream.stream import Stream
 
 _SNAPSHOT = 50
+_SNAPSHOT_BYTES = (
+    32 * 1024
+)  # 50 events can be 215 KB, which waits for whoever takes nothing; older ones are read by pages
+_LOST_BYTES = 8 * 1024  # of the cursor that a gap repeats; ours are shorter
 _COVERED_WITHIN = 3.0  # seconds for the storekeeper to reach what the ring has dropped
+# Seconds for Redis and the archive to say whether the session has ended, before a client hears that it is heard. As long as a
+# call to Redis takes at most: after it, only the archive can be meant.
+_KNOWN_WITHIN = 1.0
 
 
 class Opening:
-    """Gives a stream its followees and its place. All raise ArchiveUnavailable or FeedUnavailable when they cannot."""
+    """Gives a stream its followees and its place. All raise ArchiveUnavailable or FeedUnavailable when they cannot.
+
+    A batch of frames is the caller's, to be emptied when it is encoded: else it would be kept as long as nobody takes it.
+    """
 
     def __init__(self, node: Node, ring: Ring, hub: Hub, meters: Meters, stream: Stream) -> None:
         self._node, self._ring, self._hub, self._meters, self._stream = node, ring, hub, meters, stream
@@ -33,50 +45,80 @@ class Opening:
     async def begin(self, text: str | None) -> AsyncGenerator[list[Frame], None]:
         """Hello, and everything that comes before the stream has a place in the ring. `text` is the client's cursor.
 
-        Nothing, and the stream's end is set, if its session has ended.
+        Nothing, not even an empty batch, and the stream's end is set, if the session is known to have ended. An empty batch where
+        that is not known within a second, or where the session lives and hello has to wait for the archive.
         """
-        stream, hub, feed = self._stream, self._hub, self._node.feed
+        stream, hub = self._stream, self._hub
         start = self._start(text)
         # What this node knows of people is as old as its ring: no answer for a client that has seen more of the log elsewhere.
         knows = isinstance(start, Cursor) and hub.knows(stream.uid) and self._has(start.offsets)
         shown = 0 if isinstance(start, Cursor) else _SNAPSHOT
-        brief = await feed.brief(stream.uid, stream.sid, following=not knows, feed=shown)
-        if await self._node.has_ended(stream.uid, stream.sid, stream.expires_at, brief):
-            hub.end(stream, EndReason.SIGNED_OUT)
+        try:
+            async with asyncio.timeout(_KNOWN_WITHIN):
+                brief, page = await self._asked(not knows, shown)
+        except TimeoutError:
+            yield []
+            brief, page = await self._asked(not knows, shown)
+        if stream.end is EndReason.SIGNED_OUT:
             return
         follows = hub.known_follows(stream.uid) if knows else self._told(brief)
         if follows is None:
+            page = None
+            yield []
             async with self._node.cold:
-                follows = Follows(await feed.following(stream.uid, Cursor(self._ring.epoch, tuple(self._ring.floor))))
+                follows = Follows(
+                    await self._node.feed.following(stream.uid, Cursor(self._ring.epoch, tuple(self._ring.floor)))
+                )
             heed_cancellation()  # or a stream that was removed meanwhile would be told of events for ever
         hub.subscribe(stream, follows)
-        resumed = isinstance(start, Cursor) and await self._reachable(start.offsets)
-        yield [self._hello(resumed)]
-        if isinstance(start, Cursor) and resumed:
-            async for batch in self._resume(start.offsets):
-                yield batch
-            return
+        if isinstance(start, Cursor):
+            if not self._ring.reaches(start.offsets):
+                yield []
+            if await self._reachable(start.offsets):
+                yield [self._hello(True)]
+                async for batch in self._resume(start.offsets):
+                    yield batch
+                return
         gap = (start if isinstance(start, GapReason) else GapReason.TOO_OLD) if text is not None else None
-        yield await self.anew(gap, text, brief if shown else None)
+        first, is_whole = [self._hello(False)], page is not None
+        if page is not None:
+            first += self._shown(page, gap, text)
+            page = None
+        yield first
+        if not is_whole:
+            yield await self.anew(gap, text)
 
-    async def anew(self, gap: GapReason | None, lost: str | None, brief: Brief | None = None) -> list[Frame]:
+    async def anew(self, gap: GapReason | None, lost: str | None) -> list[Frame]:
         """A snapshot, after a gap if there is one to tell of; the stream goes on where the snapshot is complete."""
-        is_warm = brief is not None and brief.feed is not None
-        async with nullcontext() if is_warm else self._node.cold:
-            page = await self._node.feed.page(self._stream.uid, None, _SNAPSHOT, brief)
+        async with self._node.cold:
+            page = _cut(await self._node.feed.page(self._stream.uid, None, _SNAPSHOT))
+        return self._shown(page, gap, lost)
+
+    def _shown(self, page: Page, gap: GapReason | None, lost: str | None) -> list[Frame]:
         place = cursor.decode(page.cursor) if page.cursor else None
         if place is None or place.epoch != self._ring.epoch or not self._ring.reaches(place.offsets):
             # The storekeeper is behind the ring's oldest events, or has never run: what lies between cannot be had now.
             gap = gap or (GapReason.STOREKEEPER if place is not None else None)
             place = Cursor(self._ring.epoch, tuple(self._ring.floor))
         place_at(self._stream, self._ring, place.offsets)
-        self._stream.repeats = frozenset(page.ids)
         at = cursor.encode(place.epoch, place.offsets)
+        self._stream.repeats = frozenset(page.ids)
         shown = [snapshot(page.items, page.next, at)]
         if gap is not None:
             self._meters.gaps.labels(gap).inc()
-            shown.insert(0, frame("gap", {"reason": gap, "from": lost, "to": at}))
+            shown.insert(0, frame("gap", {"reason": gap, "from": _shortened(lost), "to": at}))
         return shown
+
+    async def _asked(self, following: bool, feed: int) -> tuple[Brief, Page | None]:
+        """What Redis knows of the user, and a page of their feed as it is shown. The stream's end is set if the session is over."""
+        stream = self._stream
+        brief = await self._node.feed.brief(stream.uid, stream.sid, following=following, feed=feed)
+        page = page_of(stream.uid, feed, brief) if feed else None
+        # Before the archive is waited for: many may, and each would keep 50 events.
+        brief, page = replace(brief, feed=None), _cut(page) if page else None
+        if await self._node.has_ended(stream.uid, stream.sid, stream.expires_at, brief):
+            self._hub.end(stream, EndReason.SIGNED_OUT)
+        return brief, page
 
     async def _resume(self, offsets: tuple[int, ...]) -> AsyncGenerator[list[Frame], None]:
         vector = list(offsets)
@@ -128,3 +170,16 @@ class Opening:
             "expires_at": self._stream.expires_at,
         }
         return frame("hello", fields, retry=usual_retry_ms())
+
+
+def _cut(page: Page) -> Page:
+    """The page as far as a snapshot shows it; the rest is behind its `next`."""
+    fit = fitting(page.items, _SNAPSHOT_BYTES)
+    if fit == len(page.items):
+        return page
+    return Page(page.items[:fit], page.ids[:fit], page.ids[fit - 1], page.cursor)
+
+
+def _shortened(lost: str | None) -> str | None:
+    """The cursor that a client came with, or the beginning of what is too long to have been one."""
+    return lost if lost is None or len(json.dumps(lost)) <= _LOST_BYTES else lost[: _LOST_BYTES // 8]

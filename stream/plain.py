@@ -6,14 +6,17 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from quart import Blueprint, Response, request, websocket
+from hypercorn.typing import WebsocketScope
+from quart import Blueprint, Quart, Response, request, websocket
+from quart.asgi import ASGIWebsocketConnection
 
 from store.archive import ArchiveUnavailable
 from store.tokens import Verifier
 from stream.explain import explain
-from stream.identity import NotFromTheEdge, identity_of
+from stream.frames import Frame
+from stream.identity import SIGNED_OUT, NotFromTheEdge, identity_of
 from stream.inbound import Inbound, Violation
-from stream.life import Life, live
+from stream.life import Life, SessionEnded, live
 from stream.meters import Meters
 from stream.node import Node
 from stream.reasons import EndReason
@@ -22,24 +25,22 @@ from stream.renewal import renewed
 log = logging.getLogger(__name__)
 
 _PROTOCOL = "feed.v1"
+_WAITING = 4  # messages of a client, 16 KiB each at most, that wait for an answer; above, its socket is not read
+
+
+class BoundedWebsocket(ASGIWebsocketConnection):
+    """Quart's keeps every message that comes until it is asked for."""
+
+    def __init__(self, app: Quart, scope: WebsocketScope) -> None:
+        super().__init__(app, scope)
+        self.queue = asyncio.Queue(_WAITING)
 
 
 def plain_door(node: Node, meters: Meters, verifier: Verifier) -> Blueprint:
     """GET /v1/stream and what belongs to it, and GET /v1/ws."""
     blueprint = Blueprint("plain", __name__)
     secret = node.settings.edge_secret.get_secret_value()
-
-    @blueprint.errorhandler(NotFromTheEdge)
-    async def refuse(_: NotFromTheEdge) -> tuple[dict[str, str], int]:
-        return {"error": "forbidden", "message": "streams are opened through the edge, with a token"}, 403
-
-    @blueprint.errorhandler(ArchiveUnavailable)
-    async def wait(_: ArchiveUnavailable) -> tuple[dict[str, str], int, dict[str, str]]:
-        return (
-            {"error": "unavailable", "message": "the session cannot be checked now, try again"},
-            503,
-            {"Retry-After": "2"},
-        )
+    _refuse_on(blueprint)
 
     @blueprint.get("/v1/stream")
     async def stream() -> Response | tuple[dict[str, str], int]:
@@ -50,12 +51,9 @@ def plain_door(node: Node, meters: Meters, verifier: Verifier) -> Blueprint:
         # A browser that reconnects repeats its URL and adds the newer header: the header wins.
         text = given[0] if given and given[0] else request.args.get("cursor") or None
 
-        async def body() -> AsyncGenerator[bytes, None]:
-            async with aclosing(live(node, meters, identity, text, "plain-sse")) as batches:
-                async for batch in batches:
-                    yield b"".join([frame.sse for frame in batch])
-
-        response = Response(body(), content_type="text/event-stream")
+        batches = live(node, meters, identity, text, "plain-sse")
+        first = await anext(batches)  # or the session has ended, and there is no stream
+        response = Response(_body(first, batches), content_type="text/event-stream")
         response.timeout = None
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Accel-Buffering"] = "no"
@@ -73,8 +71,6 @@ def plain_door(node: Node, meters: Meters, verifier: Verifier) -> Blueprint:
     async def ws() -> None:
         identity = identity_of(websocket.headers.getlist, secret)
         offered = websocket.requested_subprotocols
-        await websocket.accept(subprotocol=_PROTOCOL if _PROTOCOL in offered else None)
-
         inbound, life = Inbound(node, verifier, identity), Life(node, meters, identity, "plain-ws")
         closing = 1000, "bye"
 
@@ -93,13 +89,58 @@ def plain_door(node: Node, meters: Meters, verifier: Verifier) -> Blueprint:
                 log.exception("a message of user %d could not be answered", identity.uid)
                 life.end(EndReason.UNAVAILABLE)
 
-        async with asyncio.TaskGroup() as group:
-            reading = group.create_task(read())
-            async with aclosing(life.batches(websocket.args.get("cursor") or None)) as batches:
+        async with aclosing(life.batches(websocket.args.get("cursor") or None)) as batches:
+            first = await anext(batches)  # or the session has ended, and there is no stream
+            await websocket.accept(subprotocol=_PROTOCOL if _PROTOCOL in offered else None)
+            async with asyncio.TaskGroup() as group:
+                reading = group.create_task(read())
+                await _write(first)
                 async for batch in batches:
-                    for frame in batch:
-                        await websocket.send(frame.ws)
-            reading.cancel()
+                    await _write(batch)
+                reading.cancel()
         await websocket.close(*closing)
 
     return blueprint
+
+
+async def _body(first: list[Frame], batches: AsyncGenerator[list[Frame], None]) -> AsyncGenerator[bytes, None]:
+    """The stream as SSE. Of a batch only its bytes are kept while they are written."""
+    async with aclosing(batches):
+        if first:
+            yield _joined(first)
+        async for batch in batches:
+            if batch:
+                yield _joined(batch)
+
+
+def _joined(batch: list[Frame]) -> bytes:
+    data = b"".join([frame.sse for frame in batch])
+    batch.clear()
+    return data
+
+
+async def _write(batch: list[Frame]) -> None:
+    """The batch, a message for each frame, which is not kept any more when it is sent."""
+    batch.reverse()
+    while batch:
+        await websocket.send(batch.pop().ws)
+
+
+def _refuse_on(blueprint: Blueprint) -> None:
+    """What is answered in place of a stream."""
+
+    @blueprint.errorhandler(NotFromTheEdge)
+    async def refuse(_: NotFromTheEdge) -> tuple[dict[str, str], int]:
+        return {"error": "forbidden", "message": "streams are opened through the edge, with a token"}, 403
+
+    @blueprint.errorhandler(SessionEnded)
+    async def sign_in(_: SessionEnded) -> tuple[dict[str, str], int, dict[str, str]]:
+        return SIGNED_OUT, 401, {"WWW-Authenticate": "Bearer", "Cache-Control": "no-store"}
+
+    @blueprint.errorhandler(ArchiveUnavailable)
+    async def wait(_: ArchiveUnavailable) -> tuple[dict[str, str], int, dict[str, str]]:
+        return (
+            {"error": "unavailable", "message": "the session cannot be checked now, try again"},
+            503,
+            {"Retry-After": "2"},
+        )

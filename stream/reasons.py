@@ -26,7 +26,12 @@ class EndReason(StrEnum):
         return random.randint(*_RETRY_MS.get(self, _USUAL_MS))  # noqa: S311
 
 
-_RETRY_MS = {EndReason.DRAIN: (100, 2000), EndReason.TOO_MANY: (10_000, 30_000)}
+_RETRY_MS = {
+    EndReason.DRAIN: (100, 2000),
+    EndReason.TOO_MANY: (10_000, 30_000),
+    # For good; an EventSource, which knows no `bye`, comes back once an hour.
+    EndReason.SIGNED_OUT: (3_600_000, 3_600_000),
+}
 
 
 class GapReason(StrEnum):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from store.tokens import Identity
+from stream.identity import SIGNED_OUT
 from stream.node import Node
 
 
@@ -12,7 +13,7 @@ async def renewed(node: Node, identity: Identity) -> tuple[dict[str, Any], int]:
     Raises ArchiveUnavailable if nobody can tell whether the session has ended.
     """
     if await node.has_ended(identity.uid, identity.sid, identity.exp):
-        return {"error": "signed-out", "message": "the session has ended: sign in again"}, 401
+        return {**SIGNED_OUT}, 401
     streams = node.hub.renew(identity.uid, identity.sid, identity.exp) if node.hub else 0
     if not streams:
         return {"error": "no-stream", "message": "this session has no stream open: open one with the new token"}, 404

@@ -8,48 +8,51 @@ from stream.ring import Entry, Ring
 from stream.stream import Stream
 
 _TOLD = -1  # in `joined`: nothing is left that the follow would have to bring
-_NONE: frozenset[str] = frozenset()  # one for all streams: an empty one takes 200 bytes
+NO_REPEATS: frozenset[str] = frozenset()  # one for all streams: an empty one takes 200 bytes
 
 
 def place_at(stream: Stream, ring: Ring, offsets: Sequence[int]) -> None:
     """Puts the stream where a client with these offsets left off. The ring must reach them."""
     stream.place = stream.began = ring.seq_from(offsets)
-    stream.past, stream.ahead_since = (
-        tuple(offsets),
-        None,
-    )  # however far ahead that is, the node has its time to reach it
+    # However far ahead that is, the node has its time to reach it.
+    stream.past, stream.ahead_since = tuple(offsets), None
 
 
 def take(stream: Stream, ring: Ring, max_bytes: int) -> list[Frame]:
-    """The stream's next frames, at most about `max_bytes` of them, in order; its place goes on behind them.
+    """The stream's next frames, at most `max_bytes` of them or one, in order; its place goes on behind them.
 
     With nothing left it is live: its place is None, and a later event sets it. Never a frame twice, never an id that goes back.
+    What a snapshot showed and this node has still to read stays in `repeats`: such a stream must not be told in a group yet.
     """
     if stream.place is None:
         return []
-    frames, size = [], 0
+    frames: list[Frame] = []
+    size = 0
     ahead = _follows_ahead(stream, ring)
     for entry in ring.of_authors(set(stream.authors), stream.place):
-        stream.place = entry.seq + 1
         arrival = entry.arrival
+        if frames and size + entry.frame.size > max_bytes:
+            stream.place = entry.seq
+            return frames
+        stream.place = entry.seq + 1
         if arrival.id in stream.repeats:
             continue
         had = _had(entry, stream)
+        made: list[Frame] = []
         if arrival.actor == stream.uid and arrival.change is not None and arrival.change.on:
-            frames += _overtaken(entry, arrival.change.followee, had, stream, ring)
-        if had:
-            continue
-        # Followed now, and about to be sent in its turn: what the follow brings is older and has to come before it.
-        if (follow := ahead.pop(arrival.actor, None)) is not None and entry.seq < follow.seq:
-            frames += _overtaken(follow, arrival.actor, _had(follow, stream), stream, ring, early=True)
-            stream.joined[arrival.actor] = _TOLD
-        frames.append(_frame(entry.frame, stream))
-        size += len(arrival.value)
-        if size >= max_bytes:
-            return frames
+            made += _overtaken(entry, arrival.change.followee, had, stream, ring)
+        if not had:
+            # Followed now, and about to be sent in its turn: what the follow brings is older and has to come before it.
+            if (follow := ahead.pop(arrival.actor, None)) is not None and entry.seq < follow.seq:
+                made += _overtaken(follow, arrival.actor, _had(follow, stream), stream, ring, early=True)
+                stream.joined[arrival.actor] = _TOLD
+            made.append(_frame(entry.frame, stream))
+        frames += made
+        size += sum([frame.size for frame in made])
     if stream.past is not None and all(map(int.__ge__, ring.next, stream.past)):
         stream.past = None  # the node has come as far as the one before it: from here on the shared frames are right
-    stream.repeats = _NONE
+    if stream.repeats:
+        stream.repeats = frozenset(id for id in stream.repeats if not ring.has_passed(id)) or NO_REPEATS
     stream.place = None
     return frames
 
@@ -80,6 +83,8 @@ def _overtaken(
     Partitions have no order between them. These frames come before the follow's, or `early` before the first of the followee's
     that has its turn before the follow, and have no id: a client that is cut between them gets them again, with the follow.
     If the client has `had` the follow, elsewhere, they are what it has not had, and the last one has the id of that place.
+    All of them go at once, whatever they take: without ids there is no place between them to come back to. It is no more than what
+    one author may do (LIMIT_POSTS) in the time by which this node reads one partition later than another.
     """
     since = stream.joined.pop(followee, stream.began)
     missed = [

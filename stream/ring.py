@@ -13,10 +13,12 @@ from typing import cast
 
 from store import cursor
 from store.events import Arrival
-from stream.frames import Frame
+from stream.frames import Frame, Tally
 
 # Below this many entries a look at each is cheaper than a search in the index of every author.
 _SCAN_AT_MOST = 64
+# What an entry takes beside its value and the forms that it was encoded to: the objects, two ids, its places in four indices.
+_ENTRY_BYTES = 850
 _GONE = cast("Entry", None)
 
 
@@ -31,12 +33,16 @@ class Entry:
 
 
 class Ring:
-    """Bounded by age and by bytes of event values; the oldest entries go first."""
+    """Bounded by age and by the bytes that it keeps; the oldest entries go first."""
 
-    def __init__(self, epoch: str, floor: Sequence[int], *, seconds: float, max_bytes: int) -> None:
+    def __init__(self, epoch: str, floor: Sequence[int], *, seconds: float, max_bytes: int, since: str = "") -> None:
+        """It begins at `floor`; `since` is an event id that is greater than those of what stands before that."""
         self.epoch = epoch
         self.floor, self.next = list(floor), list(floor)
         self.seconds, self._max_bytes, self._bytes = seconds, max_bytes, 0
+        self._encoded = Tally()
+        self._ids: set[str] = set()  # of the entries
+        self._dropped = since  # the greatest id of what has been dropped
         self._entries: list[Entry] = []  # of seq _first, _first + 1, ...; dropped ones are cut off in large pieces
         self._first = self._oldest = 0
         self._by_author: defaultdict[int, list[int]] = defaultdict(list)
@@ -57,19 +63,21 @@ class Ring:
 
     @property
     def bytes(self) -> int:
-        """The bytes of all values that are here."""
-        return self._bytes
+        """What all entries take: values, what they were encoded to, and what is kept beside."""
+        return self._bytes + self._encoded.bytes
 
     def append(self, arrival: Arrival, now: float) -> Entry | None:
         """Adds an event, or returns None for one that was seen already (a reader that began again a little earlier)."""
         if arrival.offset < self.next[arrival.partition]:
             return None
         self.pass_over(arrival.partition, arrival.offset)
-        entry = Entry(self.head, arrival, Frame(str(arrival.type), arrival.value, self.cursor()), now)
+        frame = Frame(str(arrival.type), arrival.value, self.cursor(), tally=self._encoded)
+        entry = Entry(self.head, arrival, frame, now)
         self._entries.append(entry)
         self._by_author[arrival.actor].append(entry.seq)
         self._by_partition[arrival.partition].append(entry.seq)
-        self._bytes += len(arrival.value)
+        self._ids.add(arrival.id)
+        self._bytes += len(arrival.value) + _ENTRY_BYTES
         self._drop_old(now)
         return entry
 
@@ -88,6 +96,10 @@ class Ring:
     def reaches(self, offsets: Sequence[int]) -> bool:
         """Whether everything from these offsets on, that this node has seen, is still here."""
         return all(map(int.__ge__, offsets, self.floor))
+
+    def has_passed(self, event_id: str) -> bool:
+        """Whether this node has read the event, or it stands before the ring: ids grow with time, to within the ring's length."""
+        return event_id in self._ids or event_id <= self._dropped
 
     def seq_from(self, offsets: Sequence[int]) -> int:
         """The place behind which every entry at or above these offsets stands. Entries below them may stand there too."""
@@ -123,7 +135,7 @@ class Ring:
     def _drop_old(self, now: float) -> None:
         while self._oldest < self.head:
             entry = self[self._oldest]
-            if entry.seen > now - self.seconds and self._bytes <= self._max_bytes:
+            if entry.seen > now - self.seconds and self.bytes <= self._max_bytes:
                 break
             at = entry.arrival
             self.floor[at.partition] = at.offset + 1
@@ -132,7 +144,10 @@ class Ring:
             seqs.pop(0)
             if not seqs:
                 del self._by_author[at.actor]
-            self._bytes -= len(at.value)
+            self._ids.discard(at.id)
+            self._dropped = max(self._dropped, at.id)
+            self._bytes -= len(at.value) + _ENTRY_BYTES
+            entry.frame.leave_tally()  # a batch on its way may still encode it
             self._entries[self._oldest - self._first] = _GONE  # with its frames, now and not when the piece is cut off
             self._oldest += 1
         if self._oldest - self._first > 1024 and self._oldest - self._first > len(self._entries) // 2:

@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import time
+from datetime import UTC, datetime
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from store.broker import close, open_reader
-from store.events import NotAnEvent, parse_arrival
+from store.events import NotAnEvent, first_id, parse_arrival
 from store.process import settle
 from store.topic import Topic, ensure_topics
 from stream.hub import Hub
@@ -46,10 +47,16 @@ async def _begin(reader: AIOKafkaConsumer, node: Node, topic: Topic) -> list[int
     reader.assign(at)
     ends = await reader.end_offsets(at)
     if node.ring is None:
-        since = int((time.time() - node.settings.ring_seconds) * 1000)
-        found = await reader.offsets_for_times(dict.fromkeys(at, since))
+        since = time.time() - node.settings.ring_seconds
+        found = await reader.offsets_for_times(dict.fromkeys(at, int(since * 1000)))
         floor = [found[p].offset if found[p] else ends[p] for p in at]
-        node.ring = Ring(topic.epoch, floor, seconds=node.settings.ring_seconds, max_bytes=node.settings.ring_max_bytes)
+        node.ring = Ring(
+            topic.epoch,
+            floor,
+            seconds=node.settings.ring_seconds,
+            max_bytes=node.settings.ring_max_bytes,
+            since=first_id(datetime.fromtimestamp(since, UTC)),
+        )
         node.hub = Hub(node.ring)
         log.info("reading %s (epoch %s) from %s", topic.name, topic.epoch, floor)
     for partition in at:

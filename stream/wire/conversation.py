@@ -10,11 +10,12 @@ from stream.lifecycle import Now
 from stream.reasons import EndReason
 from stream.wire import voice
 from stream.wire.outlet import Outlet
-from stream.wire.voice import Close, Ping, Voice
+from stream.wire.voice import Close, Ping, Voice, size_of
 
 log = logging.getLogger(__name__)
 
 _WAITING = 60  # messages; `Inbound` answers fewer in a minute
+_WAITING_BYTES = 16 * 1024  # of them, or one message: a token has less than one KB
 _REST = 16 * 1024  # bytes that wait for a client; above, its pings are not answered (RFC 6455, 5.5.3 lets us)
 
 
@@ -39,7 +40,7 @@ class Conversation:
                 elif isinstance(said, Close):
                     self._outlet.say(said.frame, last=True)
                     self._end(EndReason.CLOSED)
-                elif len(self._waiting) < _WAITING:
+                elif not self._waiting or self._has_room_for(said):
                     self._waiting.append(said)
                 else:
                     raise Violation(1008, "too many messages at once")
@@ -47,6 +48,10 @@ class Conversation:
             self._waiting.append(violation)
         if self._waiting and self.task is None:
             self.task = asyncio.create_task(self._answer())
+
+    def _has_room_for(self, said: str | bytes) -> bool:
+        waiting = [size_of(one) for one in self._waiting if not isinstance(one, Violation)]
+        return len(waiting) < _WAITING and sum(waiting) + size_of(said) <= _WAITING_BYTES
 
     async def _answer(self) -> None:
         try:

@@ -91,14 +91,12 @@ class Door:
                     return
                 # A browser that reconnects repeats its URL and adds the newer header: the header wins.
                 text = given[0] if given and given[0] else request.argument("cursor")
-                link.core.answer(sid, requests.SSE)
-                self._open(link, link.sse, sid, identity, text)
+                self._open(link, link.sse, sid, identity, text, head=requests.SSE)
             case "CONNECT", "/v1/ws", "websocket":
                 identity = identity_of(request.values_of, self._secret)
                 offered = ",".join(request.values_of("sec-websocket-protocol")).replace(" ", "").split(",")
-                ours = requests.PROTOCOL in offered
-                link.core.answer(sid, requests.WEBSOCKET_OF_OURS if ours else requests.WEBSOCKET)
-                outlet = self._open(link, link.ws, sid, identity, request.argument("cursor"))
+                head = requests.WEBSOCKET_OF_OURS if requests.PROTOCOL in offered else requests.WEBSOCKET
+                outlet = self._open(link, link.ws, sid, identity, request.argument("cursor"), head=head)
                 if outlet is not None:
                     outlet.conversation = Conversation(outlet, Inbound(self._node, self._verifier, identity))
             case "GET", "/readyz", None:
@@ -107,11 +105,15 @@ class Door:
             case _:
                 link.answer(sid, requests.NOT_FOUND)
 
-    def _open(self, link: Link, lane: Lane, sid: int, identity: Identity, text: str | None) -> Outlet | None:
+    def _open(
+        self, link: Link, lane: Lane, sid: int, identity: Identity, text: str | None, *, head: bytes
+    ) -> Outlet | None:
+        """A stream, whose answer with `head` comes when its session is known to live; None if it is not taken, which a bye says."""
         refusal = self._node.refusal(identity.uid)
         if refusal or self._node.hub is None or self._node.ring is None:
             refusal = refusal or EndReason.UNAVAILABLE
             self._meters.ended.labels(refusal).inc()
+            link.core.answer(sid, head)
             last = lane.encode(bye(refusal)) + lane.close
             if link.room(sid) >= len(last):
                 link.core.send(sid, last, last=True)
@@ -119,7 +121,7 @@ class Door:
                 link.core.reset(sid, Code.REFUSED_STREAM)
             link.want_write()
             return None
-        outlet = Outlet(identity.uid, identity.sid, identity.exp, link=link, lane=lane, number=sid)
+        outlet = Outlet(identity.uid, identity.sid, identity.exp, link=link, lane=lane, number=sid, head=head)
         outlet.door = lane.door
         outlet.rotate_at = lifecycle.rotation(Now.read(), self._node.settings.stream_max_age)
         self._meters.opened.labels(lane.door).inc()

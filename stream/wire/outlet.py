@@ -19,6 +19,7 @@ from stream.replay import take
 from stream.stream import Stream
 from stream.wire.codes import Code
 from stream.wire.lane import Lane
+from stream.wire.requests import SIGNED_OUT, Answer
 
 if TYPE_CHECKING:
     from stream.wire.conversation import Conversation
@@ -33,13 +34,15 @@ _AT_ONCE = 64 * 1024  # of frames for a stream that is behind, before others hav
 class Outlet(Stream):
     """`live` ones are reached by `Windows.spread`; the others are *behind*: they take from the ring what their window lets through.
 
-    `rest` is what was begun and must go out before anything else; with `last` set, the stream ends with it. While `task` runs
-    the stream is opening. Live streams cost no task and no timer of their own: the link looks at them at `at` (monotonic seconds).
+    `head` is the header block of its answer until that has gone, and nothing goes before it. `rest` is what was begun and must go
+    out before anything else; with `last` set, the stream ends with it. While `task` runs the stream is opening. Live streams cost
+    no task and no timer of their own: the link looks at them at `at` (monotonic seconds).
     """
 
     link: "Turns" = field(kw_only=True)
     lane: Lane = field(kw_only=True)
     number: int = field(kw_only=True)  # its stream id on the link
+    head: bytes = b""
     rest: bytes = b""
     last: bool = False
     live: bool = False
@@ -91,6 +94,13 @@ class Outlet(Stream):
         self.task = asyncio.create_task(self._open(batches))
         self.look()
 
+    def answer(self, block: bytes) -> None:
+        """Answers with this header block, once; what waits for it goes from now on."""
+        if self.head:
+            self.link.core.answer(self.number, block)
+            self.head = b""
+            self.want_turn()
+
     def say(self, data: bytes, *, last: bool = False) -> None:
         """Sends this next, whole, or when the windows let it through; with `last`, nothing after it."""
         if not self.last:
@@ -132,6 +142,8 @@ class Outlet(Stream):
 
     def _push(self) -> bool:
         """Whether nothing begun is left. The stream may be over then."""
+        if self.head:
+            return False
         if not self.rest:
             return not self.last
         room = self.link.room(self.number)
@@ -160,7 +172,8 @@ class Outlet(Stream):
         if self.beat_at == float("inf"):
             lifecycle.begin_beating(self, Now.read(), self.link.heartbeat)
             self.look()
-        if self.past is not None and lifecycle.reach_head(self, self.link.ring, Now.read().monotonic):
+        # Ahead of this node, or shown by its snapshot what this node has still to read: not told of the same as the others yet.
+        if (self.past is not None or self.repeats) and lifecycle.reach_head(self, self.link.ring, Now.read().monotonic):
             self.link.trailing[self.number] = None
             self.look()
             return
@@ -187,10 +200,12 @@ class Outlet(Stream):
                 async for batch in batches:
                     if self.task is None:  # freed, and a library has swallowed the cancellation
                         return
+                    self.answer(self.head)
                     if self.last:  # its last words have been said meanwhile
                         break
                     self.link.count(self.lane, len(batch))
                     self.rest += b"".join(map(self.lane.encode, batch))
+                    batch.clear()
                     whole = self._push()
                     self.link.want_write()
                     if not whole:
@@ -209,8 +224,18 @@ class Outlet(Stream):
 
     def _opened(self) -> None:
         self.task, self.is_opening = None, False
+        if self.head and self.end is EndReason.SIGNED_OUT:
+            self._refuse(SIGNED_OUT)
+            return
+        self.answer(self.head)
         if self._is_over():
             self.place = None  # nothing but a bye for one that has not been opened
+        self.want_turn()
+
+    def _refuse(self, given: Answer) -> None:
+        """The answer in place of a stream."""
+        self.answer(given.block)
+        self.rest, self.last = given.body, True
         self.want_turn()
 
     def _end(self, reason: EndReason) -> None:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
 
+from stream import identity
 from stream.wire import blocks
 from stream.wire.blocks import Headers
 
@@ -97,4 +98,5 @@ PROTOCOL = "feed.v1"
 
 NOT_FOUND = answer(404, {"error": "not-found", "message": "there is nothing here"})
 NOT_FROM_THE_EDGE = answer(403, {"error": "forbidden", "message": "streams are opened through the edge, with a token"})
+SIGNED_OUT = answer(401, identity.SIGNED_OUT, ("www-authenticate", "Bearer"), ("cache-control", "no-store"))
 CURSOR_AMBIGUOUS = answer(400, {"error": "cursor-ambiguous", "message": "send Last-Event-ID once"})

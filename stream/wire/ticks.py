@@ -54,6 +54,9 @@ def _look_at(outlet: Outlet, now: Now, beats: list[int]) -> None:
         case Step.RESYNC:
             del link.trailing[outlet.number]
             outlet.open(anew(outlet))
+        case Step.FORGET_REPEATS:
+            lifecycle.forget_repeats(outlet)
+            outlet.want_turn()
         case Step.WARNING:
             outlet.say(outlet.lane.encode(lifecycle.warning(outlet)))
         case Step.HEARTBEAT if not link.lags and not is_blocked:

@@ -30,7 +30,7 @@ class Voice:
 
     def __init__(self) -> None:
         self._parser = FrameProtocol(client=False, extensions=[])
-        self._pieces: list[str | bytes] = []
+        self._said: str | bytes | None = None  # one piece: thousands of small ones would take forty times their bytes
         self._size = 0
 
     def hear(self, data: bytes) -> "Iterator[str | bytes | Ping | Close]":
@@ -49,16 +49,22 @@ class Voice:
             raise Violation(int(error.code), str(error)) from None
 
     def _message(self, piece: str | bytes, finished: bool) -> Iterator[str | bytes]:
-        self._size += len(piece) + 1  # a piece without a byte is kept, too
+        # Also a piece without a byte counts: they must not come for ever.
+        self._size += size_of(piece) + 1
         if self._size > _MAX_MESSAGE:
             raise Violation(CloseReason.MESSAGE_TOO_BIG, "the message is too long")
-        self._pieces.append(piece if isinstance(piece, str) else bytes(piece))
+        if isinstance(piece, str):
+            self._said = (self._said if isinstance(self._said, str) else "") + piece
+        else:
+            self._said = (self._said if isinstance(self._said, bytes) else b"") + bytes(piece)
         if finished:
-            pieces, self._pieces, self._size = self._pieces, [], 0
-            if isinstance(pieces[0], str):
-                yield "".join(map(str, pieces))
-            else:
-                yield b"".join([piece for piece in pieces if isinstance(piece, bytes)])
+            said, self._said, self._size = self._said, None, 0
+            yield said
+
+
+def size_of(said: str | bytes) -> int:
+    """The bytes of a message as they came."""
+    return len(said.encode() if isinstance(said, str) else said)
 
 
 def close(code: int, why: str = "") -> bytes:

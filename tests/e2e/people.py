@@ -147,7 +147,7 @@ async def sse(lines: AsyncIterator[str]) -> AsyncIterator[Got]:
     async for line in lines:
         if line:
             name, _, value = line.partition(": ")
-            fields[name] = value
+            fields[name] = f"{fields[name]}\n{value}" if name == "data" and name in fields else value
         elif "data" in fields:
             yield Got(fields["event"], fields.get("id"), json.loads(fields["data"]))
             fields = {}

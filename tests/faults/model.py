@@ -1,6 +1,7 @@
 """What must arrive, and what did: authors that note what they have posted, followers that come back as a browser does."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -43,6 +44,7 @@ class Follower:
     frames: list[Got] = field(default_factory=list)
     at: str | None = None
     hellos: list[dict[str, Any]] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)  # why there was no stream, because its session had ended
 
     def got(self) -> list[str]:
         """Ids of the posts' events, as they came over the wire.
@@ -61,6 +63,9 @@ class Follower:
         """One connection, from the cursor on."""
         headers = self.headers | ({"Last-Event-ID": self.at} if self.at else {})
         async with client.stream("GET", f"{self.address}/v1/stream", headers=headers, timeout=None) as answer:
+            if answer.status_code == 401:
+                self.refusals.append(json.loads(await answer.aread())["error"])
+                return
             assert answer.status_code == 200, await answer.aread()
             async for frame in sse(answer.aiter_lines()):
                 if frame.event == "hello":

@@ -49,9 +49,10 @@ async def _chunks(reader: asyncio.StreamReader) -> Frames:
         rest += (await reader.readexactly(size + 2))[:-2]
         *whole, rest = rest.split(b"\n\n")
         for frame in whole:
-            fields = dict(line.split(": ", 1) for line in frame.decode().split("\n"))
-            if "data" in fields:
-                yield fields["event"], fields.get("id"), json.loads(fields["data"])
+            lines = [line.split(": ", 1) for line in frame.decode().split("\n")]
+            fields, data = dict(lines), "\n".join([value for name, value in lines if name == "data"])
+            if data:
+                yield fields["event"], fields.get("id"), json.loads(data)
     await reader.readline()
 
 

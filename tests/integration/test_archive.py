@@ -53,9 +53,33 @@ async def test_pages_go_on_where_the_last_one_ended_over_more_authors_than_one_q
 
     assert got == [event.id for event in reversed(events)]
     read: list[int] = []
-    while part := await archive.between(EPOCH, range(1, 451), 1, range(len(read), 450), 40):
+    at = 0
+    while at < 450:
+        part, at = await archive.between(EPOCH, range(1, 451), 1, range(at, 450), limit=40, max_bytes=2**16)
         read += [kept.offset for kept in part]
+        assert len(part) == 40 or at == 450
     assert read == list(range(sum(event.partition == 1 for event in events)))
+
+
+async def test_what_one_call_reads_of_the_log_is_bounded_in_bytes_over_more_authors_than_one_query_takes(
+    archive: Archive,
+) -> None:
+    log = Log(1)
+    sizes = Random(2).sample(range(1, 4000), 60)
+    events = [log.append(number % 30 + 1, id=number, text="x" * size) for number, size in enumerate(sizes)]
+    await archive.add(EPOCH, events)
+
+    at, read, calls = 0, list[int](), 0
+    while at < 99:
+        part, at = await archive.between(EPOCH, range(1, 31), 0, range(at, 99), limit=40, max_bytes=9000)
+        assert sum(len(kept.value) for kept in part) <= 9000
+        read += [kept.offset for kept in part]
+        calls += 1
+    assert read == list(range(60))
+    assert calls < 2 * sum(len(event.value) for event in events) / 9000
+
+    (one,), at = await archive.between(EPOCH, range(1, 31), 0, range(7, 99), limit=40, max_bytes=1)
+    assert (one.offset, at) == (7, 8)
 
 
 async def test_more_changes_than_one_call_takes_are_all_kept_done_once_or_twice(archive: Archive) -> None:
@@ -71,10 +95,13 @@ async def test_the_part_of_a_partition_is_read_in_the_logs_order(archive: Archiv
     events = [log.append(author, id=n, text="x") for n, author in enumerate([2, 4, 1, 2, 6, 2, 4, 3])]
     await archive.add(EPOCH, events)
 
-    kept = await archive.between(EPOCH, [2, 6], 0, range(1, 4), 100)
+    async def offsets(authors: list[int], span: range, limit: int) -> tuple[list[int], int]:
+        kept, end = await archive.between(EPOCH, authors, 0, span, limit=limit, max_bytes=2**16)
+        return [one.offset for one in kept], end
 
-    assert [k.offset for k in kept] == [2, 3]
-    assert [k.offset for k in await archive.between(EPOCH, [2, 4, 6], 0, range(1, 5), 2)] == [1, 2]
+    assert await offsets([2, 6], range(1, 4), 100) == ([2, 3], 4)
+    assert await offsets([2, 4, 6], range(1, 5), 2) == ([1, 2], 3)
+    assert await offsets([7], range(1, 5), 2) == ([], 5)
 
 
 async def test_a_deleted_post_is_out_and_only_its_own_author_can_take_it_out(archive: Archive) -> None:
@@ -87,10 +114,8 @@ async def test_a_deleted_post_is_out_and_only_its_own_author_can_take_it_out(arc
         await archive.add(EPOCH, [post, other, forged, deletion])
 
     assert [kept.id for kept in await archive.newest([1, 2], None, 10)] == [other.id]
-    assert [kept.type for kept in await archive.between(EPOCH, [1], 0, range(99), 10)] == [
-        "post-deleted",
-        "post-deleted",
-    ]
+    kept, _ = await archive.between(EPOCH, [1], 0, range(99), limit=10, max_bytes=2**16)
+    assert [one.type for one in kept] == ["post-deleted", "post-deleted"]
 
 
 async def test_the_highest_seq_of_a_pair_wins_in_whatever_order_they_come(archive: Archive) -> None:
@@ -145,7 +170,8 @@ async def test_an_archive_that_has_events_of_another_topic_is_never_emptied_and_
 
     await archive.add("deadbeef", [replace(new, offset=0)])
     assert [kept.id for kept in await archive.newest([1], None, 9)] == [new.id, old.id]
-    assert [kept.id for kept in await archive.between("deadbeef", [1], 0, range(9), 9)] == [new.id]
+    kept, _ = await archive.between("deadbeef", [1], 0, range(9), limit=9, max_bytes=2**16)
+    assert [one.id for one in kept] == [new.id]
 
 
 async def test_each_turn_of_a_partition_has_a_number_of_its_own_and_begins_no_earlier_than_the_log(
@@ -171,7 +197,7 @@ async def test_nothing_is_read_from_an_archive_that_is_not_whole(mongo: Process,
                 archive.progress(),
                 archive.following(3),
                 archive.newest([3], None, 10),
-                archive.between(EPOCH, [3], 0, range(9), 10),
+                archive.between(EPOCH, [3], 0, range(9), limit=10, max_bytes=2**16),
                 archive.is_ended(1, "sid"),
             ):
                 with pytest.raises(ArchiveUnavailable, match=why):

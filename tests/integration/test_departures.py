@@ -32,7 +32,8 @@ async def archive(settings: Settings) -> AsyncIterator[Archive]:
 
 
 async def types(archive: Archive, authors: list[int]) -> list[str]:
-    return [event.type for part in range(3) for event in await archive.between(EPOCH, authors, part, range(99), 99)]
+    parts = [await archive.between(EPOCH, authors, part, range(99), limit=99, max_bytes=2**16) for part in range(3)]
+    return [event.type for found, _ in parts for event in found]
 
 
 async def leaves(archive: Archive, gone: Arrival) -> None:

@@ -145,7 +145,7 @@ async def test_a_snapshot_larger_than_a_window_goes_out_as_the_window_opens_and_
 ) -> None:
     monkeypatch.setattr("stream.wire.door._TICK", 60)
     async with running() as node, connected(node.port, window=2000) as socket:
-        node.store.items = [b'{"id":"%d","text":"%s"}' % (n, b"x" * 1000) for n in range(50)]
+        node.store.items = [b'{"id":"%d","text":"%s"}' % (n, b"x" * 500) for n in range(50)]
         node.store.page_takes = 0.3  # so that nothing else moves on the connection any more
         sid = socket.ask(lines(7))
         await socket.live(sid)

@@ -2,12 +2,16 @@
 
 import asyncio
 import time
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
+from quart import Quart
 
 from store.events import EventType
 from stream.app import drained
+from stream.inbound import Violation
+from stream.plain import BoundedWebsocket
 from stream.ring import Ring
 from stream.wire.outlet import Outlet
 from tests.e2e.people import Got
@@ -214,18 +218,6 @@ async def test_sign_out_ends_the_session_s_streams_after_what_came_before() -> N
         assert [frame.event for frame in socket.events(ended)][2:] == ["post", "logout", "bye"]
         assert socket.events(ended)[-1].data["reason"] == "signed-out"
         assert other not in socket.client.ended and len(node.hub) == 1
-
-
-async def test_a_session_that_has_ended_gets_a_bye_and_nothing_else() -> None:
-    async with running() as node, connected(node.port) as socket:
-        session = str(uuid4())
-        node.store.ended.add(session)
-        node.publish((7, "from before"))
-        sid = socket.ask(lines(7, sid=session))
-        await socket.until(lambda: sid in socket.client.ended)
-
-        assert [(frame.event, frame.data["reason"]) for frame in socket.events(sid)] == [("bye", "signed-out")]
-        assert len(node.hub) == 0
 
 
 async def test_follow_and_unfollow_take_effect_in_the_batch_in_which_they_come() -> None:
@@ -446,3 +438,45 @@ async def test_pings_of_a_client_that_reads_nothing_are_not_kept_for_it() -> Non
         assert 1000 < len(outlet.rest) < 20_000
         socket.open_window(sid)
         await true(lambda: not outlet.rest, "what waited has gone")
+
+
+async def test_what_a_client_says_while_an_answer_is_waited_for_is_bounded_in_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def hangs(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("stream.inbound.Inbound.answer_to", hangs)
+    wish = [(":method", "CONNECT"), (":protocol", "websocket"), *lines(7, path="/v1/ws")[1:]]
+    said = b"\x81\xfe" + (8000).to_bytes(2, "big") + bytes(4) + b"x" * 8000
+    async with running() as node, connected(node.port) as socket:
+        sid = socket.ask(wish, end=False)
+        await socket.until(lambda: b'"snapshot"' in socket.client.received[sid])
+        (outlet,) = node.hub
+        assert isinstance(outlet, Outlet) and outlet.conversation is not None
+        conversation = outlet.conversation
+        for number in range(1, 5):
+            socket.client.h2.send_data(sid, said)
+            socket.flush()
+            await true(lambda number=number: len(conversation._waiting) >= min(number, 3), "it is heard")  # type: ignore[misc]
+
+        assert [len(one) if isinstance(one, str) else one for one in conversation._waiting[:2]] == [8000, 8000]
+        assert isinstance(conversation._waiting[2], Violation) and len(conversation._waiting) == 3
+
+
+async def test_the_plain_door_reads_no_more_of_a_websocket_than_a_few_messages_before_they_are_answered() -> None:
+    read = 0
+
+    async def receive() -> dict[str, str]:
+        nonlocal read
+        read += 1
+        return {"type": "websocket.receive", "text": "x" * 16_000}
+
+    reading = asyncio.create_task(
+        BoundedWebsocket(Quart(__name__), cast("Any", {})).handle_messages(cast("Any", receive))
+    )
+    for _ in range(200):
+        await asyncio.sleep(0)
+    reading.cancel()
+
+    assert read == 5

@@ -56,9 +56,10 @@ class StandIn:
             raise FeedUnavailable("planted")
         return self.follows.get(uid, {1: 1, 2: 1})
 
-    async def page(self, _uid: int, _before: str | None, limit: int, _: Brief | None = None) -> Page:
+    async def page(self, _uid: int, _before: str | None, limit: int) -> Page:
         await asyncio.sleep(self.page_takes)
-        return Page(self.items[:limit], [], None, "")
+        items = self.items[:limit]
+        return Page(items, [str(json.loads(item)["id"]) for item in items], None, "")
 
     async def progress(self) -> None:
         return None
@@ -230,9 +231,10 @@ def sse(received: bytes) -> list[Got]:
     """The whole frames in what has come."""
     found = []
     for block in received.decode(errors="replace").split("\n\n")[:-1]:
-        fields = dict(line.split(": ", 1) for line in block.split("\n"))
-        if "data" in fields:
-            found.append(Got(fields["event"], fields.get("id"), json.loads(fields["data"])))
+        lines = [line.split(": ", 1) for line in block.split("\n")]
+        fields, data = dict(lines), "\n".join([value for name, value in lines if name == "data"])
+        if data:
+            found.append(Got(fields["event"], fields.get("id"), json.loads(data)))
     return found
 
 

@@ -9,7 +9,9 @@ from store import cursor
 from store.events import EventType
 from store.follows import Follows
 from stream.frames import Frame
+from stream.hub import Hub
 from stream.replay import here, place_at, take
+from stream.ring import Ring
 from stream.stream import Stream
 from tests.unit.logs import Log, ModelNode
 
@@ -252,3 +254,52 @@ def test_the_hub_forgets_a_stream_wholly(seed: int) -> None:
         node.hub.remove(stream)
 
     assert len(node.hub) == 0 and not node.hub._by_author and not node.hub._by_user
+
+
+def test_a_batch_is_at_most_as_many_bytes_as_it_may_be_or_one_frame() -> None:
+    log = Log()
+    node = ModelNode(log, Random(1))
+    for size in [*Random(2).sample(range(1, 3000), 200), 9000, 1, 9000]:
+        log.append(1, text="x" * size)
+    node.read()
+    stream = opened(node, {1}, cursor.encode("0badcafe", [0, 0, 0]))
+
+    got: list[Frame] = []
+    while frames := take(stream, node.ring, 4096):
+        assert len(frames) == 1 or max(sum(len(f.sse) for f in frames), sum(len(f.message) for f in frames)) <= 4096
+        got += frames
+    assert ids(got, log) == [event.id for event in log.records[1]]
+
+
+def test_an_event_that_the_snapshot_showed_and_the_node_reads_later_is_not_sent_again() -> None:
+    log = Log(1)
+    node = ModelNode(log, Random(1))
+    shown = [log.append(1), log.append(1), log.append(1)]
+    node.read(1)
+    stream = opened(node, {1}, cursor.encode("0badcafe", [0]))
+    stream.repeats = frozenset(event.id for event in shown)
+
+    assert take(stream, node.ring, 10**6) == [] and stream.place is None
+    assert stream.repeats == {event.id for event in shown[1:]}  # which is what it waits for, and not live until then
+    node.read(1)
+    assert take(stream, node.ring, 10**6) == [] and stream.repeats == {shown[2].id}
+    new = log.append(1)
+    node.read()
+    assert ids(take(stream, node.ring, 10**6), log) == [new.id]
+    assert not stream.repeats
+
+
+def test_what_the_ring_has_dropped_or_never_had_is_not_waited_for() -> None:
+    log = Log(1)
+    before, dropped, there = log.append(1), log.append(1), log.append(1)
+    node = ModelNode(log, Random(1), seconds=10)
+    node.ring = Ring("0badcafe", [1], seconds=10, max_bytes=10**9, since=before.id)
+    node.hub = Hub(node.ring)
+    node.read(1)
+    node.now = 11
+    node.read()
+    stream = opened(node, {1}, cursor.encode("0badcafe", [2]))
+    stream.repeats = frozenset((before.id, dropped.id, there.id))
+
+    assert take(stream, node.ring, 10**6) == []
+    assert not stream.repeats

@@ -1,7 +1,10 @@
 """The ring keeps the recent past complete, in order, and bounded."""
 
+import gc
+import tracemalloc
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,3 +91,49 @@ def test_behind_the_place_of_a_cursor_stands_everything_that_it_lacks(
 
     before = {(e.arrival.partition, e.arrival.offset) for e in map(node.ring.__getitem__, range(place))}
     assert all(offset < offsets[partition] for partition, offset in before)
+
+
+@pytest.mark.parametrize("text", ["x", "x" * 1000, "😀" * 1000])
+@pytest.mark.parametrize("forms", [(), ("sse",), ("sse", "message"), ("sse", "ws")])
+def test_its_bytes_are_those_that_it_keeps(text: str, forms: tuple[str, ...]) -> None:
+    ring = Ring(EPOCH, [0] * 12, seconds=1e9, max_bytes=10**9)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for n in range(2000):
+            ring.append(arrival(n % 12, 100_000 + n, n % 100 + 1, text=text), float(n))
+        for seq in range(2000):
+            for form in forms:
+                getattr(ring[seq].frame, form)
+        gc.collect()
+        kept = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+
+    assert kept * 0.9 < ring.bytes < kept * 1.25
+    ring.expire(2e9)
+    assert ring.bytes == 0 and not ring._ids
+
+
+def test_what_is_encoded_later_makes_the_oldest_go_at_the_next_event() -> None:
+    ring = Ring(EPOCH, [0], seconds=1e9, max_bytes=100_000)
+    for n in range(40):
+        ring.append(arrival(0, n, 1, text="x" * 1000), 0.0)
+    held = len(ring)
+    for seq in range(ring.oldest, ring.head):
+        assert ring[seq].frame.sse
+        assert ring[seq].frame.message
+    ring.append(arrival(0, 40, 1, text="x" * 1000), 0.0)
+
+    assert held == 40 and 0 < len(ring) < 30
+    assert ring.bytes <= 100_000
+
+
+def test_the_greatest_id_that_is_gone_tells_what_may_still_come() -> None:
+    log, node = filled([3] * 10, seconds=10)
+    first, last, later = log.records[0][0], log.records[0][9], log.append(3)
+
+    assert node.ring.has_passed(last.id) and not node.ring.has_passed(later.id)
+    node.ring.expire(11)
+    assert node.ring.has_passed(first.id) and node.ring.has_passed(last.id) and not node.ring.has_passed(later.id)

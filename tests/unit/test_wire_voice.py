@@ -1,5 +1,8 @@
 """What clients say on WebSockets of the wire, however it is cut: words, or a violation, and nothing else."""
 
+import tracemalloc
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,3 +40,27 @@ def test_only_words_and_violations_come_out(said: list[bytes], step: int) -> Non
                     return
     except Violation as violation:
         assert violation.code in {1002, 1003, 1007, 1008, 1009}
+
+
+def test_a_message_in_thousands_of_pieces_takes_what_it_is_long_while_it_is_not_whole() -> None:
+    voice, first = Voice(), masked(0x01, "я".encode(), bytes(4))
+    pieces = [first, *[masked(0x00, "я".encode(), bytes(4))] * 5000]
+    tracemalloc.start()
+    try:
+        for piece in pieces:
+            assert list(voice.hear(piece)) == []
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 64 * 1024
+    assert list(voice.hear(masked(0x80, b"", bytes(4)))) == ["я" * 5001]
+
+
+def test_a_message_is_bounded_in_bytes_and_not_in_characters() -> None:
+    voice = Voice()
+    assert list(voice.hear(masked(0x81, b"x" * 16_000, bytes(4)))) == ["x" * 16_000]
+    with pytest.raises(Violation) as raised:
+        list(voice.hear(masked(0x81, "😀".encode() * 5000, bytes(4))))
+
+    assert raised.value.code == 1009
