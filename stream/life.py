@@ -42,7 +42,7 @@ async def live(
 ) -> AsyncGenerator[list[Frame], None]:
     """The frames of a stream, in batches, until it ends; the last one is a bye. `text` is the cursor that the client came with.
 
-    The first batch, which may be empty, is there when the session is known to live, or that cannot be said within a second.
+    The first batch, which may be empty, is there when the session is known to live, or that cannot be said in time.
     Raises SessionEnded in its place. A batch is the caller's, to be emptied when it is encoded.
     Closing the generator forgets the stream. It is pulled from the task that writes to the client, which `Stream.abort` cancels.
     """
