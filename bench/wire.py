@@ -21,7 +21,7 @@ from typing import cast
 
 import uvloop
 
-from bench.wire_people import AUTHORS, BEGUN, EPOCH, FIRST_UID, PARTITIONS, event, followed_by
+from bench.wire_people import AUTHORS, BEGUN, EPOCH, FIRST_UID, PARTITIONS, SHOWN, event, followed_by
 from bench.wire_readers import SECRET, Plan, read
 from local import servers
 from store.archive import Archive
@@ -111,7 +111,8 @@ async def measure(streams: int, per_connection: int, followed: int) -> Figures:
         )
         redis, nowhere = await stack.enter_async_context(open_redis(settings)), cast("Archive", None)
         node = Node(settings, Feed(redis, nowhere), nowhere, Sessions(redis))
-        node.ring = Ring(EPOCH, [BEGUN] * PARTITIONS, seconds=600, max_bytes=10**9)
+        shown = event(SHOWN, 0).id  # what feeds show is older than that
+        node.ring = Ring(EPOCH, [BEGUN] * PARTITIONS, seconds=600, max_bytes=10**9, since=shown)
         node.hub, node.missing = Hub(node.ring), ""
         await stack.enter_async_context(open_door(node, Meters(node), cast("Verifier", None)))
         mine, theirs = multiprocessing.get_context("spawn").Pipe()

@@ -56,7 +56,7 @@ class Life:
     async def batches(self, text: str | None) -> AsyncGenerator[list[Frame], None]:
         """The frames of the stream until it ends; the last one is a bye. `text` is the cursor that the client came with.
 
-        The first batch, which may be empty, is there when the session is known to live, or that cannot be said within a second.
+        The first batch, which may be empty, is there when the session is known to live, or that cannot be said in time.
         Raises SessionEnded in its place. A batch is the caller's, to be emptied when it is encoded.
         Closing the generator forgets the stream.
         """

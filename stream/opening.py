@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator
+from contextlib import nullcontext
 from dataclasses import replace
 
 from store import cursor
@@ -28,9 +29,7 @@ _SNAPSHOT_BYTES = (
 )  # 50 events can be 215 KB, which waits for whoever takes nothing; older ones are read by pages
 _LOST_BYTES = 8 * 1024  # of the cursor that a gap repeats; ours are shorter
 _COVERED_WITHIN = 3.0  # seconds for the storekeeper to reach what the ring has dropped
-# Seconds for Redis and the archive to say whether the session has ended, before a client hears that it is heard. As long as a
-# call to Redis takes at most: after it, only the archive can be meant.
-_KNOWN_WITHIN = 1.0
+_KNOWN_WITHIN = 1.0  # seconds for the archive, where Redis knows nothing (which it says within one, or is passed over)
 
 
 class Opening:
@@ -46,20 +45,27 @@ class Opening:
         """Hello, and everything that comes before the stream has a place in the ring. `text` is the client's cursor.
 
         Nothing, not even an empty batch, and the stream's end is set, if the session is known to have ended. An empty batch where
-        that is not known within a second, or where the session lives and hello has to wait for the archive.
+        the archive does not say so within a second, or where the session lives and hello has to wait for the archive.
         """
         stream, hub = self._stream, self._hub
         start = self._start(text)
         # What this node knows of people is as old as its ring: no answer for a client that has seen more of the log elsewhere.
         knows = isinstance(start, Cursor) and hub.knows(stream.uid) and self._has(start.offsets)
         shown = 0 if isinstance(start, Cursor) else _SNAPSHOT
+        brief = await self._node.feed.brief(stream.uid, stream.sid, following=not knows, feed=shown)
+        page = None
+        if brief.feed is not None:
+            # Before anybody is waited for: many may, and each would keep 50 events.
+            page, brief = page_of(stream.uid, _SNAPSHOT, brief), replace(brief, feed=None)
+            page = page and _cut(page)
         try:
-            async with asyncio.timeout(_KNOWN_WITHIN):
-                brief, page = await self._asked(not knows, shown)
+            async with asyncio.timeout(_KNOWN_WITHIN) if brief.ended is None else nullcontext():
+                ended = await self._has_ended(brief)
         except TimeoutError:
             yield []
-            brief, page = await self._asked(not knows, shown)
-        if stream.end is EndReason.SIGNED_OUT:
+            ended = await self._has_ended(brief)
+        if ended or stream.end is EndReason.SIGNED_OUT:
+            hub.end(stream, EndReason.SIGNED_OUT)
             return
         follows = hub.known_follows(stream.uid) if knows else self._told(brief)
         if follows is None:
@@ -80,13 +86,14 @@ class Opening:
                     yield batch
                 return
         gap = (start if isinstance(start, GapReason) else GapReason.TOO_OLD) if text is not None else None
-        first, is_whole = [self._hello(False)], page is not None
-        if page is not None:
+        first = [self._hello(False)]
+        if page is None:
+            yield first
+            first = await self.anew(gap, text)
+        else:
             first += self._shown(page, gap, text)
             page = None
         yield first
-        if not is_whole:
-            yield await self.anew(gap, text)
 
     async def anew(self, gap: GapReason | None, lost: str | None) -> list[Frame]:
         """A snapshot, after a gap if there is one to tell of; the stream goes on where the snapshot is complete."""
@@ -109,16 +116,8 @@ class Opening:
             shown.insert(0, frame("gap", {"reason": gap, "from": _shortened(lost), "to": at}))
         return shown
 
-    async def _asked(self, following: bool, feed: int) -> tuple[Brief, Page | None]:
-        """What Redis knows of the user, and a page of their feed as it is shown. The stream's end is set if the session is over."""
-        stream = self._stream
-        brief = await self._node.feed.brief(stream.uid, stream.sid, following=following, feed=feed)
-        page = page_of(stream.uid, feed, brief) if feed else None
-        # Before the archive is waited for: many may, and each would keep 50 events.
-        brief, page = replace(brief, feed=None), _cut(page) if page else None
-        if await self._node.has_ended(stream.uid, stream.sid, stream.expires_at, brief):
-            self._hub.end(stream, EndReason.SIGNED_OUT)
-        return brief, page
+    async def _has_ended(self, brief: Brief) -> bool:
+        return await self._node.has_ended(self._stream.uid, self._stream.sid, self._stream.expires_at, brief)
 
     async def _resume(self, offsets: tuple[int, ...]) -> AsyncGenerator[list[Frame], None]:
         vector = list(offsets)

@@ -145,7 +145,7 @@ async def test_g5_an_end_that_comes_while_the_session_is_asked_for_is_answered_4
     session = str(uuid4())
     monkeypatch.setattr(opening, "_KNOWN_WITHIN", 60)
     async with running() as node:
-        go_on = _redis_waits(node, monkeypatch)
+        go_on = _archive_waits(node, monkeypatch)
         async with way(node, session) as asked:
             await true(lambda: len(node.hub), "it is known")
             node.hub.end_sessions(7, session)
@@ -156,16 +156,16 @@ async def test_g5_an_end_that_comes_while_the_session_is_asked_for_is_answered_4
 
 
 @WAYS
-async def test_a_client_is_answered_before_redis_is_and_then_the_stream_says_that_it_is_over(
+async def test_a_client_is_answered_before_the_archive_is_and_then_the_stream_says_that_it_is_over(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = str(uuid4())
     monkeypatch.setattr(opening, "_KNOWN_WITHIN", 0.05)
     async with running() as node:
-        go_on = _redis_waits(node, monkeypatch)
+        go_on = _archive_waits(node, monkeypatch)
         node.store.ended.add(session)
         async with way(node, session) as asked:
-            await true(lambda: asked.status in (101, 200), "the header, while Redis says nothing")
+            await true(lambda: asked.status in (101, 200), "the header, while the archive says nothing")
             assert asked.byes == []
             go_on.set()
             await true(lambda: asked.byes, "a bye")
@@ -218,7 +218,7 @@ async def test_nothing_goes_before_the_header_and_what_the_client_said_meanwhile
     monkeypatch.setattr(opening, "_KNOWN_WITHIN", 60)
     wish = [(":method", "CONNECT"), (":protocol", "websocket"), *lines(7, path="/v1/ws")[1:]]
     async with running() as node, connected(node.port) as socket:
-        go_on = _redis_waits(node, monkeypatch)
+        go_on = _archive_waits(node, monkeypatch)
         stream = socket.ask(wish, end=False)
         socket.client.h2.send_data(stream, _MASKED_PING)
         socket.flush()
@@ -235,7 +235,7 @@ async def test_a_client_that_leaves_while_its_session_is_asked_for_leaves_nothin
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running() as node, connected(node.port) as socket:
-        go_on = _redis_waits(node, monkeypatch)
+        go_on = _archive_waits(node, monkeypatch)
         stream = socket.ask(lines(7))
         await true(lambda: len(node.hub), "it is known")
         if way == "reset":
@@ -250,7 +250,7 @@ async def test_a_client_of_the_plain_door_that_leaves_before_its_header_leaves_n
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with running() as node, plain(node) as port:
-        go_on = _redis_waits(node, monkeypatch)
+        go_on = _archive_waits(node, monkeypatch)
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         given = "".join(f"{name}: {value}\r\n" for name, value in lines(7)[4:])
         writer.write(f"GET /v1/stream HTTP/1.1\r\nHost: x\r\n{given}\r\n".encode())
@@ -260,13 +260,17 @@ async def test_a_client_of_the_plain_door_that_leaves_before_its_header_leaves_n
         go_on.set()
 
 
-def _redis_waits(node: Running, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Redis says nothing until this is set."""
+def _archive_waits(node: Running, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Redis knows nothing of sessions, and the archive says nothing until this is set."""
     go_on = asyncio.Event()
 
-    async def brief(_uid: int, sid: str, **_: Any) -> Brief:
+    async def brief(*_: Any, **__: Any) -> Brief:
+        return Brief(is_reachable=False)
+
+    async def is_ended(_uid: int, sid: str) -> bool:
         await go_on.wait()
-        return Brief(ended=sid in node.store.ended)
+        return sid in node.store.ended
 
     monkeypatch.setattr(node.store, "brief", brief)
+    monkeypatch.setattr(node.store, "is_ended", is_ended)
     return go_on
