@@ -204,7 +204,7 @@ async def test_g3_an_event_that_the_snapshot_showed_is_not_sent_again_when_the_n
 async def test_what_was_shown_and_does_not_come_is_not_waited_for_for_ever(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stream.wire.outlet.AHEAD_AT_MOST", 0.5)
+    monkeypatch.setattr("stream.lifecycle.AHEAD_AT_MOST", 0.5)
     monkeypatch.setattr("stream.wire.ticks.AHEAD_AT_MOST", 0.5)
     shown = world.node.made(1, text="shown")
     await world.warm("following", b"1:1")
