@@ -205,7 +205,6 @@ async def test_what_was_shown_and_does_not_come_is_not_waited_for_for_ever(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stream.lifecycle.AHEAD_AT_MOST", 0.5)
-    monkeypatch.setattr("stream.wire.ticks.AHEAD_AT_MOST", 0.5)
     shown = world.node.made(1, text="shown")
     await world.warm("following", b"1:1")
     await world.warm("feed", feed_member(shown.id, shown.value))
