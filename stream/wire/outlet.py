@@ -160,7 +160,8 @@ class Outlet(Stream):
         if self.beat_at == float("inf"):
             lifecycle.begin_beating(self, Now.read(), self.link.heartbeat)
             self.look()
-        if self.past is not None and lifecycle.reach_head(self, self.link.ring, Now.read().monotonic):
+        was_ahead = self.past is not None or self.ahead_since is not None
+        if was_ahead and lifecycle.reach_head(self, self.link.ring, Now.read().monotonic):
             self.link.trailing[self.number] = None
             self.look()
             return
