@@ -47,10 +47,12 @@ async def serve_until_sigterm(
     *tasks: Coroutine[Any, Any, None],
     drain: Callable[[], Awaitable[None]] | None = None,
     send_buffer: int | None = None,
+    unread_for: float | None = None,
 ) -> None:
     """Serves the app beside the tasks. At SIGTERM or SIGINT: drain, then requests end within 10 s, then the tasks are cancelled.
 
-    `send_buffer` bounds what the kernel keeps for each connection that is not read, in bytes (it takes twice as much).
+    `send_buffer` bounds what the kernel keeps for each connection that is not read, in bytes (it takes twice as much), and
+    `unread_for` for how long, in seconds: then the connection is lost.
     A task that ends, however it ends, ends everything: a dead background task must not go unseen.
     """
     stop = asyncio.Event()
@@ -69,7 +71,7 @@ async def serve_until_sigterm(
 
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(watched(task)) for task in tasks]
-        with _listening(bind, send_buffer) as listening:
+        with _listening(bind, send_buffer, unread_for) as listening:
             await serve(app, _config(listening), shutdown_trigger=stopped)
         await cancel(*running)
 
@@ -122,7 +124,7 @@ def health(ready: Readiness) -> Blueprint:
 
 
 @contextmanager
-def _listening(bind: str, send_buffer: int | None) -> Iterator[socket.socket]:
+def _listening(bind: str, send_buffer: int | None = None, unread_for: float | None = None) -> Iterator[socket.socket]:
     """A socket made here, because what it is set to holds for every connection that it accepts."""
     host, _, port = bind.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -130,6 +132,8 @@ def _listening(bind: str, send_buffer: int | None) -> Iterator[socket.socket]:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if send_buffer is not None:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        if unread_for is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(unread_for * 1000))
         try:
             listening.bind((host.strip("[]"), int(port)))
         except (OSError, ValueError) as error:

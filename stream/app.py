@@ -68,7 +68,13 @@ async def run() -> None:
             await drained(node)
 
         await serve_until_sigterm(
-            create_app(node, meters, verifier), settings.stream_bind, *tasks, drain=drain, send_buffer=_SEND_BUFFER
+            create_app(node, meters, verifier),
+            settings.stream_bind,
+            *tasks,
+            drain=drain,
+            send_buffer=_SEND_BUFFER,
+            # Of a stream that was cut a connection is left, which Hypercorn closes when its client has read what is in it.
+            unread_for=settings.slow_after,
         )
 
 

@@ -173,7 +173,8 @@ class Outlet(Stream):
             lifecycle.begin_beating(self, Now.read(), self.link.heartbeat)
             self.look()
         # Ahead of this node, or shown by its snapshot what this node has still to read: not told of the same as the others yet.
-        if (self.past is not None or self.repeats) and lifecycle.reach_head(self, self.link.ring, Now.read().monotonic):
+        may_be_ahead = self.past is not None or self.ahead_since is not None or self.repeats
+        if may_be_ahead and lifecycle.reach_head(self, self.link.ring, Now.read().monotonic):
             self.link.trailing[self.number] = None
             self.look()
             return

@@ -29,7 +29,8 @@ def tick(link: Link) -> None:
         return
     link.turn()  # so that no heartbeat's cursor is ahead of what was delivered; one that lags or is not read gets none
     beats: dict[Lane, list[int]] = {link.sse: [], link.ws: []}
-    for outlet in [outlet for outlet in link.outlets.values() if outlet.at <= now.monotonic]:
+    at = now.monotonic
+    for outlet in [outlet for outlet in link.outlets.values() if outlet.at <= at]:
         _look_at(outlet, now, beats[outlet.lane])
         outlet.at = lifecycle.look_at(outlet, now, link.slow_after)
     for lane, numbers in beats.items():

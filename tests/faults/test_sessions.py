@@ -3,7 +3,10 @@
 import asyncio
 import base64
 import json
+import socket
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,9 @@ from store.tokens import Signer
 from tests.doors import DOORS
 from tests.e2e.people import PASSWORD, Person, listening
 from tests.e2e.test_story import WAYS, Open
+from tests.faults.beside import Beside, OneMore
 from tests.faults.model import Follower, World, until
+from tests.integration.wire_support import connected, lines
 
 
 def signer(world: World, life: int) -> Signer:
@@ -121,6 +126,73 @@ async def test_g5_sign_out_closes_the_sessions_streams_on_every_node_and_no_othe
         assert not staying.seen("bye")
     # They came back, as a careless client does, and there was no stream for them.
     assert all(len(follower.hellos) == 1 and set(follower.refusals) == {"signed-out"} for follower in both)
+
+
+@asynccontextmanager
+async def dripping(node: OneMore, headers: list[tuple[str, str]], door: str) -> AsyncIterator[None]:
+    """A stream straight at the node, whose client takes one byte every quarter of a second."""
+    if door == "wire":
+        async with connected(int(node.wire.rpartition(":")[2])) as client:
+            sid = client.ask(headers)
+            await client.live(sid)
+            client.client.stalled.add(sid)
+            opening = asyncio.create_task(open_by_a_byte(client.client.h2, client.flush, sid))
+            yield
+            opening.cancel()
+        return
+    host, _, port = node.address.partition(":")
+    loop = asyncio.get_running_loop()
+    with socket.socket() as made:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        made.setblocking(False)
+        await loop.sock_connect(made, (host, int(port)))
+        told = [f"{name}: {value}" for name, value in headers if not name.startswith(":")]
+        await loop.sock_sendall(made, "\r\n".join(["GET /v1/stream HTTP/1.1", "Host: edge", *told, "", ""]).encode())
+        reading = asyncio.create_task(read_by_a_byte(made))
+        yield
+        reading.cancel()
+
+
+async def open_by_a_byte(h2: Any, flush: Callable[[], None], sid: int) -> None:
+    while True:
+        h2.increment_flow_control_window(1, sid)
+        flush()
+        await asyncio.sleep(0.25)
+
+
+async def read_by_a_byte(made: socket.socket) -> None:
+    while await asyncio.get_running_loop().sock_recv(made, 1):
+        await asyncio.sleep(0.25)
+
+
+@pytest.mark.parametrize("door", ["wire", "plain"])
+async def test_g5_a_reader_of_a_byte_now_and_then_is_gone_after_its_sign_out(
+    world: World, beside: Beside, door: str
+) -> None:
+    """Whatever else ends a stream, a heartbeat without room or a client that takes nothing, is further away."""
+    person, loud = await Person.signed_up(world.address, world.client), beside.uid()
+    uid, sid = session(person.token)
+    await beside.follow(uid, [loud])
+    asked = lines(uid, sid=sid, secret=beside.system.env["EDGE_SECRET"])
+    async with beside.node(HEARTBEAT="45", SLOW_AFTER="3600") as node:
+
+        async def is_writing() -> bool:
+            told = (await beside.client.get(f"http://{node.address}/v1/stream/explain", headers=dict(asked[4:]))).json()
+            return any(stream["writing_for"] is not None for stream in told["streams"])
+
+        async def is_gone() -> bool:
+            return "\nstickyfeed_stream_open 0.0\n" in (await beside.client.get(f"http://{node.address}/metrics")).text
+
+        async with dripping(node, asked, door):
+            async with asyncio.timeout(30):
+                while not await is_writing():
+                    await beside.post(loud, 20, 16_384)
+            await person.sign_out()
+            began = time.monotonic()
+            async with asyncio.timeout(20):
+                while not await is_gone():
+                    await asyncio.sleep(0.05)
+            print(f"gone {(time.monotonic() - began) * 1000:.0f} ms after the sign-out")
 
 
 @DOORS

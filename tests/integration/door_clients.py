@@ -81,7 +81,7 @@ async def both_doors(**settings: Any) -> AsyncIterator[Doors]:
     stores = (cast("Feed", store), cast("Archive", store), cast("Sessions", store))
     async with running(stores, verifier, **settings) as node:
         app = create_app(node.node, node.door._meters, verifier)
-        with _listening(f"127.0.0.1:{port}", _SEND_BUFFER) as listening:
+        with _listening(f"127.0.0.1:{port}", _SEND_BUFFER, node.node.settings.slow_after) as listening:
             config = _config(listening)
         config.graceful_timeout = 0.1
         serving = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))

@@ -11,6 +11,7 @@ import struct
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -166,8 +167,15 @@ async def test_g4_a_stream_of_the_plain_door_whose_client_takes_nothing_for_too_
                 node.publish((1, "x" * 16_000))
                 await asyncio.sleep(0)
             await true(lambda: len(node.hub) == 1, "the stream is gone", 30)
+            await true(lambda: connections_at(doors.plain) == 1, "its connection is gone, though nobody reads it", 30)
 
             assert [stream.uid for stream in node.hub] == [7]
+
+
+def connections_at(port: int) -> int:
+    """How many are established, or wait for their peer to read, at this port of 127.0.0.1."""
+    sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(local.endswith(f":{port:04X}") and state in ("01", "04") for _, local, _, state, *_ in sockets)
 
 
 async def test_what_a_client_said_before_it_went_in_the_same_read_is_dropped_in_silence(

@@ -125,9 +125,7 @@ async def running(
     node = Node(StreamSettings.model_validate(told), *given)
     node.ring = Ring(EPOCH, [0, 0, 0], seconds=600, max_bytes=10**8)
     node.hub, node.missing = Hub(node.ring), ""
-    for collector in list(REGISTRY._names_to_collectors.values()):  # a process has one node, this one has had many
-        if getattr(collector, "_name", "").startswith("stickyfeed_stream"):
-            with_suppressed(REGISTRY.unregister, collector)
+    forget_meters()
     meters = Meters(node)
     async with open_door(node, meters, cast("Verifier", verifier)) as door:
         ticking = asyncio.create_task(door.look_after_links())
@@ -135,6 +133,14 @@ async def running(
             yield Running(node, door, store, port)
         finally:
             ticking.cancel()
+            forget_meters()
+
+
+def forget_meters() -> None:
+    """A process has one node; that of the tests has many, one after the other."""
+    for collector in list(REGISTRY._names_to_collectors.values()):
+        if getattr(collector, "_name", "").startswith("stickyfeed_stream"):
+            with_suppressed(REGISTRY.unregister, collector)
 
 
 def with_suppressed(call: Callable[[Any], object], argument: object) -> None:
