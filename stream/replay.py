@@ -32,8 +32,9 @@ def take(stream: Stream, ring: Ring, max_bytes: int) -> list[Frame]:
         if arrival.id in stream.repeats:
             continue
         had = _had(entry, stream)
-        if arrival.actor == stream.uid and arrival.change is not None and arrival.change.on:
-            frames += _overtaken(entry, arrival.change.followee, had, stream, ring)
+        change = arrival.change
+        if change is not None and change.on and arrival.actor == stream.uid and change.followee in stream.follows:
+            frames += _overtaken(entry, change.followee, had, stream, ring)
         if had:
             continue
         # Followed now, and about to be sent in its turn: what the follow brings is older and has to come before it.
