@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from store.events import EventType, FollowChange
 from store.follows import Follows
+from stream.changes import is_superseded, newest_changes
 from stream.remembered import Remembered
 from stream.ring import Entry, Ring
 from stream.stream import Group, Stream
@@ -48,7 +49,7 @@ class Hub:
         the stream's from now on.
         """
         stream.follows = follows
-        for entry in self._newest_changes(stream.uid):
+        for entry in newest_changes(self._ring, stream.uid):
             if entry.arrival.change and (known is None or entry.arrival.offset >= known[entry.arrival.partition]):
                 follows.apply(entry.arrival.change)
         self._join(stream, stream.authors)
@@ -105,7 +106,7 @@ class Hub:
         """Tells of new entries, in the ring's order: live streams get their place, behind ones come to it by themselves."""
         for entry in entries:
             arrival = entry.arrival
-            if arrival.change and not self._is_outdated(arrival.change, entry.seq):
+            if arrival.change and not (arrival.change.on and is_superseded(self._ring, entry)):
                 self._remembered.change(arrival.change)
                 self._change(arrival.change, entry.seq, entries)
             for stream in self._by_author.get(arrival.actor, ()):
@@ -162,30 +163,6 @@ class Hub:
                 stream.joined[change.followee] = seq if stream.place is None else stream.place
             elif had and not has and change.followee != stream.uid:
                 self._leave(stream, (change.followee,))
-
-    def _newest_changes(self, uid: int) -> Iterable[Entry]:
-        """The changes of whom the user follows that are in the ring, of each pair the one with the highest seq."""
-        newest: dict[int, Entry] = {}
-        for entry in self._ring.of_author(uid):
-            if (change := entry.arrival.change) is not None:
-                known = newest.get(change.followee)
-                if known is None or known.arrival.change is None or known.arrival.change.seq <= change.seq:
-                    newest[change.followee] = entry
-        return newest.values()
-
-    def _is_outdated(self, change: FollowChange, seq: int) -> bool:
-        """Whether the ring has a newer change of the pair before the place `seq`.
-
-        Follows keep no seq of pairs that are off. The ring does, for as long as it reaches back: a follow that comes behind its
-        unfollow (told twice, or a dead letter) is not done again.
-        """
-        return change.on and any(
-            entry.arrival.change is not None
-            and entry.arrival.change.followee == change.followee
-            and entry.arrival.change.seq > change.seq
-            and entry.seq < seq
-            for entry in self._ring.of_author(change.follower)
-        )
 
     def _other(self, uid: int) -> Stream | None:
         """An open stream of the user's that knows exactly whom the user follows."""

@@ -53,8 +53,6 @@ async def test_all_that_a_user_did_goes_and_those_who_followed_are_still_told(ar
 
     left = (await archive.newest([3, 4], None, 10)).regardless("a test looks")
     assert left == (await archive.newest([4], None, 10)).regardless("a test looks")
-        await archive.newest([4], None, 10)
-    ).regardless("a test looks")
     assert await types(archive, [3]) == ["account-deleted"]
     assert (await archive.following(3)).regardless("a test looks") == {}
     assert await archive.followers(4, 10) == []

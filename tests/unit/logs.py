@@ -1,6 +1,6 @@
 """A log in memory, and nodes that read it each in an order of their own: what Kafka and the tail are to the pure modules."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from store.events import Arrival, EventType, FollowChange, Person, encode, new_event, parse_arrival, record_of
@@ -46,6 +46,12 @@ class Log:
         made = self.append(follower, EventType.FOLLOW if on else EventType.UNFOLLOW, id=followee, username="x", seq=seq)
         assert made.change
         return made.change
+
+    def repeat(self, told: Arrival) -> Arrival:
+        """The same event once more, behind what came since: told twice, or driven again from the dead letters."""
+        made = replace(told, offset=len(self.records[told.partition]))
+        self.records[told.partition].append(made)
+        return made
 
 
 @dataclass
