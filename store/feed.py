@@ -76,6 +76,16 @@ class Feed:
         except ArchiveUnavailable as error:
             raise FeedUnavailable(str(error)) from error
 
+    async def reached(self) -> list[Cursor]:
+        """How far in the log Redis has been told and the archive has come: of each what it can say now. It never raises."""
+        places: list[Cursor] = []
+        with suppress(Unknown):
+            told = await self._timelines.told()
+            places += [told] if told is not None else []
+        with suppress(ArchiveUnavailable):
+            places.append(await self._archive.progress())
+        return places
+
     async def followers(self, uids: Sequence[int]) -> dict[int, list[int]]:
         """Who follows each of these users; only the first MOST_FOLLOWERS + 1 of them. Raises ArchiveUnavailable.
 

@@ -32,6 +32,7 @@ class Node:
     ring: Ring | None = None
     hub: Hub | None = None
     missing: str = "the tail has not found Kafka yet"  # why the node is not ready; empty when it is
+    standstill: str = ""  # why the tail counts as standing still while the log goes on; empty while it gets on
     draining: bool = False
     cold: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_COLD_AT_ONCE))
     log_ends: list[int] = field(default_factory=list)  # as the last fetch from each partition told
@@ -52,7 +53,7 @@ class Node:
         if self.hub is not None and self.hub.has_seen_end(uid, sid):
             return True
         ended = await self.sessions.is_ended(uid, sid) if brief is None else brief.ended
-        if ended is None and self._is_caught_up() and self.hub is not None and self.hub.has_seen_no_end(uid, sid):
+        if ended is None and self.is_caught_up() and self.hub is not None and self.hub.has_seen_no_end(uid, sid):
             return False
         if ended is None:
             ended = await self._is_ended_by_log(uid, sid)
@@ -76,15 +77,21 @@ class Node:
         except Behind as error:
             raise ArchiveUnavailable(str(error)) from error
 
-    def _is_caught_up(self) -> bool:
+    def is_caught_up(self) -> bool:
         """Whether every partition has just answered that there is nothing more in it."""
         return 0 <= time.time() - self.caught_up_at < _JUST_NOW
+
+    @property
+    def unready(self) -> dict[str, str]:
+        """What is missing for new streams, each with the reason; empty when the node takes them."""
+        reasons = {"tail": self.missing or self.standstill, "drain": "ending" if self.draining else ""}
+        return {name: why for name, why in reasons.items() if why}
 
     def refusal(self, uid: int) -> str | None:
         """The reason why one more stream of this user is not taken here now."""
         if self.draining:
             return "drain"
-        if self.missing or self.hub is None:
+        if self.unready or self.hub is None:
             return "unavailable"
         if (
             len(self.hub.of_user(uid)) >= self.settings.streams_per_user

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
+from prometheus_client import REGISTRY
 
 from store import cursor
 from store.archive import Archive, ArchiveUnavailable, Kept
@@ -84,8 +85,13 @@ class Cold:
 
 
 @pytest.fixture(scope="module")
-def meters() -> Meters:
-    return Meters(Node(StreamSettings.model_construct(), *[None] * 3))  # type: ignore[arg-type]
+def meters() -> Iterator[Meters]:
+    """A process has one node; the others that tests have made in this one count here no more."""
+    for collector in list(REGISTRY._names_to_collectors.values()):
+        if getattr(collector, "_name", "").startswith("stickyfeed_stream"):
+            with suppress(KeyError):
+                REGISTRY.unregister(collector)
+    yield Meters(Node(StreamSettings.model_construct(), *[None] * 3))  # type: ignore[arg-type]
 
 
 @dataclass
