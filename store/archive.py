@@ -180,11 +180,13 @@ class Archive:
         await self._whole()
         return found
 
-    async def is_taken_back(self, author: int, post: object) -> bool:
-        """Whether the author's deletion of the post is here."""
+    async def is_taken_back(self, author: int, post: object) -> AsOf[bool, Cursor]:
+        """Whether the author's deletion of the post is here. The archive is whole."""
+        before = await self.progress()
         with mongo_or_unavailable():
             taken = {"post": post, "actor": author, "type": str(EventType.POST_DELETED)}
-            return await self._events.find_one(taken) is not None
+            found = await self._events.find_one(taken) is not None
+        return await self._as_of(before, found)
 
     async def active_since(self, when: datetime) -> list[int]:
         """Those who did something since then."""
