@@ -205,6 +205,24 @@ async def test_an_ended_session_is_remembered(archive: Archive) -> None:
     assert not (await archive.is_ended(1, "sid-2")).regardless("a test looks")
 
 
+async def test_an_answer_is_as_of_the_progress_that_was_read_before_it_and_of_none_if_that_has_gone_back(
+    archive: Archive,
+) -> None:
+    begun = await archive.progress()
+    await archive.log(lambda logbook: logbook.advance(EPOCH, {0: (0, 5)}))
+    now = await archive.progress()
+
+    async def positions(place: Cursor) -> list[Cursor | None]:
+        following, newest = await archive.following(1, place), await archive.newest([1], None, 10, place)
+        return [following.position, newest.position]
+
+    assert await positions(begun) == [begun] * 2, "what has come in meanwhile may not be in the answer"
+    assert await positions(now) == [now] * 2
+    assert (await archive.following(1)).position == now == (await archive.is_ended(1, "sid")).position
+    await archive._logbook._collection.update_one({}, {"$set": {"off.0": 2}})  # a backup is put back
+    assert await positions(now) == [None] * 2
+
+
 async def test_a_server_that_hangs_costs_a_reader_five_seconds_and_not_twice_that_and_many_no_more_than_one(
     archive: Archive, mongo: Process
 ) -> None:

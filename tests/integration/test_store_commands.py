@@ -83,6 +83,7 @@ async def test_a_change_of_follows_that_is_older_than_what_the_archive_has_of_th
     await publish(settings, record(READER, EventType.UNFOLLOW, id=2, username="x", seq=4))
 
     async with keeping(settings):
+        await until(lambda: follows(archive, READER, {}))
         code, said = await told(settings, "dead", "redrive")
         await until(lambda: follows(archive, READER, {3: 1}))
 
