@@ -1,8 +1,21 @@
 """A node finds out that the log goes on without it, and not when Kafka is gone for everybody: G3, G7."""
 
+import asyncio
+from dataclasses import dataclass, field
+from typing import cast
+
 import pytest
 
-from stream.standstill import Standstill
+from store.cursor import Cursor
+from store.feed import Feed
+from store.process import cancel
+from stream import standstill
+from stream.hub import Hub
+from stream.node import Node
+from stream.ring import Ring
+from stream.settings import StreamSettings
+from stream.standstill import Standstill, watch_tail
+from tests.unit.logs import EPOCH
 
 _LONG = 60
 
@@ -73,3 +86,41 @@ def test_a_node_that_was_frozen_itself_is_given_time_to_read_what_it_has_missed(
     clock.here = [1000] * 3
 
     assert clock.pass_by(10) == []
+
+
+@dataclass
+class Others:
+    """What Redis and the archive say: with each question one event more of partition 1, in the log of this epoch."""
+
+    epoch: str = EPOCH
+    asked: list[Cursor] = field(default_factory=list)
+
+    async def reached(self) -> list[Cursor]:
+        self.asked.append(Cursor(self.epoch, (0, len(self.asked) + 1, 0)))
+        return [Cursor(self.epoch, (0, 0, 0)), self.asked[-1]]
+
+
+@pytest.mark.parametrize("epoch", [EPOCH, "deadbeef"], ids=["the same log", "another log"])
+async def test_a_node_that_stands_still_in_one_partition_takes_no_streams_and_says_why_until_it_has_read_on(
+    epoch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bound in ("_LOOK_EVERY", "_REACHED_WITHIN", "_GOES_ON"):
+        monkeypatch.setattr(standstill, bound, 0.0)
+    others = Others(epoch)
+    settings = StreamSettings.model_validate({"edge_secret": "x" * 20, "token_keys": "/nowhere"})
+    node = Node(settings, cast("Feed", others), *[None] * 2)  # type: ignore[arg-type]
+    node.ring = Ring(EPOCH, [0, 0, 0], seconds=600, max_bytes=10**8)
+    node.hub, node.missing = Hub(node.ring), ""
+    watching = asyncio.create_task(watch_tail(node))
+    async with asyncio.timeout(30):
+        while len(others.asked) < 10:
+            await asyncio.sleep(0)
+    if epoch == EPOCH:
+        assert node.refusal(7) == "unavailable"
+        assert node.unready == {"tail": "the log goes on, and the tail stands still in partitions [1]"}
+        node.ring.next[1] = 10**6
+        async with asyncio.timeout(30):
+            while node.unready:
+                await asyncio.sleep(0)
+    assert node.refusal(7) is None
+    await cancel(watching)
