@@ -21,6 +21,7 @@ from store.archive_writes import (
     writes_of_departed_follows,
     writes_of_follows,
 )
+from store.as_of import AsOf
 from store.cursor import Cursor
 from store.events import TAKES_BACK, Arrival, EventType, FollowChange, first_id
 from store.logbook import Logbook, State
@@ -32,6 +33,7 @@ __all__ = ["Archive", "ArchiveUnavailable", "Kept", "open_archive"]
 T = TypeVar("T")
 
 _TIMEOUT_MS = 5000
+_ONE_TRIP = 20_000  # as many streams as a node takes: who asks for the progress gets one answer, however many there are
 _INDEXING = 3600  # seconds: an index of an archive that is large already takes its time
 
 
@@ -54,6 +56,7 @@ class Archive:
     """All its methods raise ArchiveUnavailable when MongoDB fails them; every write may be repeated.
 
     What is said to be *whole* is never answered from an archive that is being made anew: that is ArchiveUnavailable too.
+    Such an answer is as of a progress that was read before it: `place`, if the caller has read one, which saves a round trip.
     """
 
     def __init__(self, database: AsyncDatabase[dict[str, Any]]) -> None:
@@ -61,6 +64,7 @@ class Archive:
         self._events, self._follows, self._ended = database.events, database.follows, database.ended
         self._logbook = Logbook(database.progress)
         self._is_ended = Together(self._are_ended)
+        self._progress = Together(self._progresses, _ONE_TRIP)
 
     async def ensure_indexes(self) -> None:
         """Makes the indexes that the queries below stand on."""
@@ -99,8 +103,11 @@ class Archive:
             self._ended, [UpdateOne({"_id": sid}, {"$set": {"until": end}}, upsert=True) for sid, end in until.items()]
         )
 
-    async def is_ended(self, uid: int, sid: str) -> bool:
-        """Whether the end of the user's session, or of all of them, has reached the archive, which is whole."""
+    async def is_ended(self, uid: int, sid: str) -> AsOf[bool, Cursor]:
+        """Whether the end of the user's session, or of all of them, has reached the archive, which is whole.
+
+        An end is final: it is found in an archive of any age, and in one that is not whole.
+        """
         return await self._is_ended((sid, user_name(uid)))
 
     async def log(self, step: Callable[[Logbook], Awaitable[T]]) -> T:
@@ -116,15 +123,22 @@ class Archive:
         await self.ensure_indexes()
 
     async def progress(self) -> Cursor:
-        """The cursor up to which the archive is complete and whole."""
-        return (await self._whole()).cursor
+        """The cursor up to which the archive is complete and whole. Those who ask at the same time are one question."""
+        return await self._progress(None)
 
-    async def following(self, uid: int) -> dict[int, int]:
+    async def following(self, uid: int, place: Cursor | None = None) -> AsOf[dict[int, int], Cursor]:
         """Whom the user follows, each with the `seq` of that follow, out of a whole archive."""
+        before = place or await self.progress()
         with mongo_or_unavailable():
             found = {row["followee"]: row["seq"] async for row in self._follows.find({"follower": uid, "on": True})}
-        await self._whole()
-        return found
+        return await self._as_of(before, found)
+
+    async def newest_seq(self, follower: int, followee: int) -> AsOf[int, Cursor]:
+        """The highest `seq` of the pair, whether it is on or off; 0 if there was none yet. The archive is whole."""
+        before = await self.progress()
+        with mongo_or_unavailable():
+            row = await self._follows.find_one({"_id": f"{follower}:{followee}"}, {"seq": 1})
+        return await self._as_of(before, row["seq"] if row else 0)
 
     async def followers(self, uid: int, limit: int) -> list[int]:
         """At most `limit` of the user's followers."""
@@ -132,8 +146,11 @@ class Archive:
             rows = self._follows.find({"followee": uid, "on": True}, {"follower": 1}).limit(limit)
             return [row["follower"] async for row in rows]
 
-    async def newest(self, authors: Iterable[int], before: str | None, limit: int) -> list[Kept]:
+    async def newest(
+        self, authors: Iterable[int], before: str | None, limit: int, place: Cursor | None = None
+    ) -> AsOf[list[Kept], Cursor]:
         """The authors' newest events with ids below `before`, newest first; the archive is whole. Without what takes back."""
+        since = place or await self.progress()
         found: list[Kept] = []
         for some in slices(authors):
             ids = {} if before is None else {"$lt": before}
@@ -144,8 +161,7 @@ class Archive:
             with mongo_or_unavailable():
                 rows = await self._events.find(wanted).sort("_id", DESCENDING).limit(limit).to_list(limit)
             found = sorted(found + [kept(row) for row in rows], key=lambda one: one.id, reverse=True)[:limit]
-        await self._whole()
-        return found
+        return await self._as_of(since, found)
 
     async def between(
         self, epoch: str, authors: Iterable[int], partition: int, span: range, *, limit: int, max_bytes: int
@@ -178,23 +194,41 @@ class Archive:
         await self._whole()
         return found, stop
 
-    async def is_taken_back(self, author: int, post: object) -> bool:
-        """Whether the author's deletion of the post is here."""
+    async def is_taken_back(self, author: int, post: object) -> AsOf[bool, Cursor]:
+        """Whether the author's deletion of the post is here. The archive is whole."""
+        before = await self.progress()
         with mongo_or_unavailable():
             taken = {"post": post, "actor": author, "type": str(EventType.POST_DELETED)}
-            return await self._events.find_one(taken) is not None
+            found = await self._events.find_one(taken) is not None
+        return await self._as_of(before, found)
 
     async def active_since(self, when: datetime) -> list[int]:
         """Those who did something since then."""
         with mongo_or_unavailable():
             return await self._events.distinct("actor", {"_id": {"$gte": first_id(when)}})
 
-    async def _are_ended(self, names: Sequence[tuple[str, str]]) -> list[bool]:
+    async def _are_ended(self, names: Sequence[tuple[str, str]]) -> list[AsOf[bool, Cursor]]:
+        with mongo_or_unavailable():
+            before = await self._logbook.state()
         found = await self._found_ended({name for pair in names for name in pair})
         ended = [not found.isdisjoint(pair) for pair in names]
-        if not all(ended):
-            await self._whole()
-        return ended
+        if all(ended):
+            return [AsOf(one, None, "the archive") for one in ended]
+        place = before.cursor if before is not None and not before.lack else None
+        return await self._all_as_of(place, ended)
+
+    async def _progresses(self, asked: Sequence[None]) -> list[Cursor]:
+        return [(await self._whole()).cursor] * len(asked)
+
+    async def _as_of(self, place: Cursor | None, answer: T) -> AsOf[T, Cursor]:
+        [one] = await self._all_as_of(place, [answer])
+        return one
+
+    async def _all_as_of(self, place: Cursor | None, answers: Sequence[T]) -> list[AsOf[T, Cursor]]:
+        """The answers, which were read when the archive had come to `place`: nowhere, if it was set back meanwhile."""
+        after = (await self._whole()).cursor
+        sure = place if place is not None and after.has_reached(place) else None
+        return [AsOf(answer, sure, "the archive") for answer in answers]
 
     async def _gone(self, uids: Iterable[int]) -> list[int]:
         """Those of the people whose accounts have ended."""

@@ -25,8 +25,9 @@ class Behind(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AsOf(Generic[T, P]):
-    """`position` is read after the answer where the source only moves forward, before it where the source may be emptied.
+    """`position` is read before the answer: what is read afterwards may be further than the answer is.
 
+    Where the source may be emptied or set back it is looked at after the answer, too, and is None if it has gone back.
     None is a source that cannot say how far it is: it has reached nothing.
     """
 
@@ -36,9 +37,16 @@ class AsOf(Generic[T, P]):
 
     def at_least(self, needed: P) -> T:
         """The answer, if the source had reached `needed` when it gave it. Raises Behind."""
-        if self.position is None or not self.position.has_reached(needed):
+        if not self.reaches(needed):
             raise Behind(f"{self.source} is at {self.position}, and {needed} is needed")
         return self._answer
+
+    def reaches(self, needed: P) -> bool:
+        """Whether `at_least` gives the answer."""
+        return self.position is not None and self.position.has_reached(needed)
+
+    def __bool__(self) -> bool:
+        raise TypeError("an answer that may be old is neither true nor false: say how far it must be")
 
     def regardless(self, why: str) -> T:
         """The answer, however old. `why` is for the reader of the code: the reason for which its age does not matter here."""

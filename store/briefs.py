@@ -2,30 +2,32 @@
 
 import json
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 
+from store.as_of import AsOf
 from store.cursor import Cursor
 from store.follows import Follows
-from store.timelines import Unknown, redis_or_unknown
+from store.timelines import Unknown, redis_or_unknown, told_of
 from store.together import Together
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Brief:
     """None for what was not asked, or what Redis does not know. `feed` is newest first.
 
-    `following` and `feed` have been told of everything below `told`, but for what the `large` do, which is in no feed.
+    `following` and `feed` are as of what Redis had been told, but for what the `large` do, which is in no feed.
     """
 
     is_reachable: bool = True
     ended: bool | None = None
-    told: Cursor | None = None
-    following: Follows | None = None
-    feed: list[tuple[str, bytes]] | None = None
+    following: AsOf[Follows, Cursor] | None = None
+    feed: AsOf[list[tuple[str, bytes]], Cursor] | None = None
     large: frozenset[int] = frozenset()
 
 
@@ -66,15 +68,18 @@ class Briefs:
                     ended, state, large, *lists = await pipe.execute()
         except Unknown:
             return [Brief(is_reachable=False)] * len(questions)
-        told, start, authors = _told(state), b" " + state.get(b"generation", b"is unknown"), frozenset(map(int, large))
+        told, start, authors = (
+            told_of(state),
+            b" " + state.get(b"generation", b"is unknown"),
+            frozenset(map(int, large)),
+        )
         states, replies = iter(ended), iter(lists)
         return [
             Brief(
                 True,
                 _ended(next(states), next(states)),
-                told,
-                _following(next(replies), start) if asked.following else None,
-                _feed(replies, start) if asked.feed else None,
+                _as_of(_following(next(replies), start) if asked.following else None, told),
+                _as_of(_feed(replies, start) if asked.feed else None, told),
                 authors,
             )
             for asked in questions
@@ -85,10 +90,8 @@ def _ended(session: bytes | None, everyone: bytes | None) -> bool | None:
     return True if everyone is not None else None if session is None else session == b"ended"
 
 
-def _told(state: Mapping[bytes, bytes]) -> Cursor | None:
-    offsets = [state.get(b"%d" % partition) for partition in range(int(state.get(b"partitions", 0)))]
-    known = [int(offset) for offset in offsets if offset is not None]
-    return Cursor(state[b"epoch"].decode(), tuple(known)) if known and len(known) == len(offsets) else None
+def _as_of(list_of: T | None, told: Cursor | None) -> AsOf[T, Cursor] | None:
+    return None if list_of is None else AsOf(list_of, told, "Redis")
 
 
 def _following(members: list[bytes], start: bytes) -> Follows | None:

@@ -1,21 +1,27 @@
 """`python -m store dead`: reads the dead letters, and drives them again once what was wrong is mended."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
 
 from store.archive import Archive, open_archive
+from store.as_of import AsOf
 from store.batch import check_body
 from store.broker import Publisher, close, open_reader
+from store.cursor import Cursor
 from store.dead import CUT, FROM, REASON, REDRIVEN
-from store.events import EventType, NotAnEvent, Record, decode, parse_arrival
+from store.events import Arrival, EventType, NotAnEvent, Record, decode, parse_arrival
+from store.rebuild import bounds
 from store.settings import Settings
 from store.topic import ensure_topics
 
 _READ_WITHIN = 30  # seconds in which Kafka must go on answering
+_KEPT_WITHIN = 10  # seconds for the storekeeper to keep what the log has: one that works is behind by less
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +76,21 @@ def letters_of(records: Iterable[ConsumerRecord]) -> list[Letter]:
 async def redrive(settings: Settings, letters: Iterable[Letter]) -> list[str]:
     """Puts these back into the events topic, as they were, each once; what became of each, in a line.
 
+    Whether a letter is of use any more the archive says, once it has come to where the log ends when this begins.
     A crash in one certain moment drives a letter twice: it is the same event, by its id, and counts once everywhere.
     """
     said = []
+    topic = await ensure_topics(settings)
+    _, ends = await bounds(settings, topic)
+    end = Cursor(topic.epoch, tuple(ends[partition] for partition in sorted(ends)))
     async with (
         Publisher(settings) as events,
         Publisher(settings, settings.kafka_dead_topic) as marks,
         open_archive(settings) as archive,
     ):
+        await _until_at(end, archive)
         for letter in letters:
-            why = "was driven again before" if letter.again else letter.cut or await _unfit(letter.record, archive)
+            why = "was driven again before" if letter.again else letter.cut or await _unfit(letter.record, archive, end)
             if not why:
                 await events.publish([letter.record])
                 await marks.publish([Record(b"redriven", b"", ((REDRIVEN, letter.place.encode()),))])
@@ -87,17 +98,39 @@ async def redrive(settings: Settings, letters: Iterable[Letter]) -> list[str]:
     return said
 
 
-async def _unfit(record: Record, archive: Archive) -> str:
+async def _until_at(end: Cursor, archive: Archive) -> None:
+    """Waits for the archive, within a bound: what it says is compared in any case."""
+    until = time.monotonic() + _KEPT_WITHIN
+    while True:
+        if (await archive.progress()).has_reached(end) or time.monotonic() > until:
+            return
+        await asyncio.sleep(0.1)
+
+
+async def _unfit(record: Record, archive: Archive, end: Cursor) -> str:
     """Why the record is no use yet, or not any more; empty if it is."""
     try:
         arrival = parse_arrival(0, 0, record.key, record.value, record.headers)
         check_body(arrival)
     except NotAnEvent as error:
         return f"it is still no event: {error}"
-    post = decode(arrival.value)["object"].get("id")  # type: ignore[attr-defined]
-    if arrival.type is EventType.POST and await archive.is_taken_back(arrival.actor, post):
-        return "the post was deleted meanwhile"
+    if arrival.change is not None:
+        newest = await archive.newest_seq(arrival.change.follower, arrival.change.followee)
+        seq = newest.regardless("it only grows")
+        return _outdated(newest, seq > arrival.change.seq, f"the pair has changed since: seq {seq}", end)
+    if arrival.type is EventType.POST:
+        taken = await archive.is_taken_back(arrival.actor, _post_of(arrival))
+        return _outdated(taken, taken.regardless("it is final"), "the post was deleted meanwhile", end)
     return ""
+
+
+def _outdated(answer: AsOf[Any, Cursor], is_so: bool, why: str, end: Cursor) -> str:
+    """What is found in the archive is found, at any age; that there is nothing only an archive says that has what the log has."""
+    return why if is_so else "" if answer.reaches(end) else "the archive is behind the log: try again when it is not"
+
+
+def _post_of(arrival: Arrival) -> object:
+    return decode(arrival.value)["object"].get("id")  # type: ignore[attr-defined]
 
 
 def _letter(place: str, record: ConsumerRecord, again: bool) -> Letter:

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from store import cursor
 from store.archive import Archive, ArchiveUnavailable, open_archive
+from store.as_of import AsOf, Behind
 from store.briefs import Brief, Briefs
 from store.cursor import BadCursor, Cursor
 from store.events import actor_of, is_event_id
@@ -60,17 +61,27 @@ class Feed:
         try:
             place = await self._archive.progress()
             items = await (self._older(uid, before, limit, place) if before else self._newest(uid, limit, place))
-        except ArchiveUnavailable as error:
+        except (ArchiveUnavailable, Behind) as error:
             raise FeedUnavailable(str(error)) from error
         return _page(items, limit, place)
 
-    async def following(self, uid: int, needed: Cursor | None = None) -> dict[int, int]:
-        """Whom the user follows, with the `seq` of each follow: all that is below `needed`, if that is given, or all that the
-        archive knows. Raises FeedUnavailable."""
+    async def following(self, uid: int, place: Cursor) -> AsOf[dict[int, int], Cursor]:
+        """Whom the user follows, with the `seq` of each follow, as of `place` or later; `place` is what the archive's `progress`
+        has answered. Raises FeedUnavailable."""
         try:
-            return await self._following(uid, needed)
+            return await self._following(uid, place)
         except ArchiveUnavailable as error:
             raise FeedUnavailable(str(error)) from error
+
+    async def reached(self) -> list[Cursor]:
+        """How far in the log Redis has been told and the archive has come: of each what it can say now. It never raises."""
+        places: list[Cursor] = []
+        with suppress(Unknown):
+            told = await self._timelines.told()
+            places += [told] if told is not None else []
+        with suppress(ArchiveUnavailable):
+            places.append(await self._archive.progress())
+        return places
 
     async def followers(self, uids: Sequence[int]) -> dict[int, list[int]]:
         """Who follows each of these users; only the first MOST_FOLLOWERS + 1 of them. Raises ArchiveUnavailable.
@@ -79,7 +90,8 @@ class Feed:
         """
         found: dict[int, list[int]] = {}
         with suppress(Unknown):
-            found = await self._timelines.followers(uids)
+            warm = await self._timelines.followers(uids)
+            found = warm.regardless("the storekeeper, which alone tells the lists, asks before it goes on")
         for uid in uids:
             if uid not in found:
                 key = f"followers:{uid}"
@@ -88,22 +100,26 @@ class Feed:
                 await self._fill(key, token, [str(follower).encode() for follower in found[uid]])
         return found
 
-    async def _following(self, uid: int, needed: Cursor | None) -> dict[int, int]:
+    async def _following(self, uid: int, place: Cursor) -> AsOf[dict[int, int], Cursor]:
         with suppress(Unknown):
-            return await self._timelines.following(uid, needed)
+            warm = await self._timelines.following(uid)
+            if warm.reaches(place):
+                return warm
         key = f"following:{uid}"
         token = await self._lease(key)
-        found = await self._archive.following(uid)
-        await self._fill(key, token, [f"{followee}:{seq}".encode() for followee, seq in found.items()])
+        found = await self._archive.following(uid, place)
+        follows = found.regardless("the lease says whether the list has changed since")
+        await self._fill(key, token, [f"{followee}:{seq}".encode() for followee, seq in follows.items()])
         return found
 
     async def _newest(self, uid: int, limit: int, place: Cursor) -> list[tuple[str, bytes]]:
-        with suppress(Unknown):
-            warm = await self._timelines.feed(uid, place)
-            large = await self._timelines.large([uid, *await self._following(uid, place)])
+        with suppress(Unknown, Behind):
+            warm = (await self._timelines.feed(uid)).at_least(place)
+            authors = [uid, *(await self._following(uid, place)).at_least(place)]
+            large = await self._timelines.large(authors)
             if not large:
                 return warm[:limit]
-            mixed = await self._with_large(warm, large, limit)
+            mixed = await self._with_large(warm, large, limit, place)
             if mixed is not None:
                 return mixed
         key = f"feed:{uid}"
@@ -113,21 +129,27 @@ class Feed:
         return found[:limit]
 
     async def _with_large(
-        self, warm: list[tuple[str, bytes]], authors: list[int], limit: int
+        self, warm: list[tuple[str, bytes]], authors: list[int], limit: int, place: Cursor
     ) -> list[tuple[str, bytes]] | None:
         """A warm feed with what these authors did taken from the archive alone: nobody is told when they take something back.
 
         None if the feed does not reach far enough back for that.
         """
-        theirs = [(kept.id, kept.value) for kept in await self._archive.newest(authors, None, limit)]
+        theirs = await self._events(authors, None, limit, place)
         others = [(event_id, body) for event_id, body in warm if actor_of(body) not in authors]
         mixed = sorted([*others, *theirs], reverse=True)[:limit]
         is_cut = len(warm) >= FEED_LENGTH
         return None if is_cut and (len(mixed) < limit or mixed[-1][0] < warm[-1][0]) else mixed
 
     async def _older(self, uid: int, before: str | None, limit: int, place: Cursor) -> list[tuple[str, bytes]]:
-        authors = [uid, *await self._following(uid, place)]
-        return [(kept.id, kept.value) for kept in await self._archive.newest(authors, before, limit)]
+        authors = [uid, *(await self._following(uid, place)).at_least(place)]
+        return await self._events(authors, before, limit, place)
+
+    async def _events(
+        self, authors: list[int], before: str | None, limit: int, place: Cursor
+    ) -> list[tuple[str, bytes]]:
+        found = await self._archive.newest(authors, before, limit, place)
+        return [(kept.id, kept.value) for kept in found.at_least(place)]
 
     async def _lease(self, key: str) -> str | None:
         with suppress(Unknown):
@@ -142,11 +164,11 @@ class Feed:
 
 def page_of(uid: int, limit: int, brief: Brief) -> Page | None:
     """The newest page, as far as Redis has been told, if the brief has all of it: then neither Redis nor MongoDB is asked."""
-    if brief.feed is None or brief.following is None or brief.told is None:
+    if brief.feed is None or brief.following is None or (told := brief.feed.position) is None:
         return None
-    if brief.large and not brief.large.isdisjoint((uid, *brief.following)):
+    if brief.large and not brief.large.isdisjoint((uid, *brief.following.at_least(told))):
         return None
-    return _page(brief.feed[:limit], limit, brief.told)
+    return _page(brief.feed.at_least(told)[:limit], limit, told)
 
 
 def _page(items: list[tuple[str, bytes]], limit: int, place: Cursor) -> Page:

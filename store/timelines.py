@@ -16,6 +16,7 @@ from uuid import uuid4
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
+from store.as_of import AsOf
 from store.breaker import Breaker
 from store.cursor import Cursor
 from store.settings import Settings
@@ -55,7 +56,7 @@ async def open_redis(settings: Settings) -> AsyncIterator["Redis"]:
 class Timelines:
     """Followees, followers and feeds of people who were here lately. Its methods raise Unknown when Redis cannot serve them.
 
-    `needed` is what an answer must have been told of; without it whatever is warm is taken.
+    What it answers is as of what the timelines had been told, in the log, before it was read.
     """
 
     def __init__(self, redis: "Redis") -> None:
@@ -75,20 +76,28 @@ class Timelines:
         with redis_or_unknown():
             await self._fill([key, f"lease:{key}"], [token, _KEPT, *members])
 
-    async def following(self, uid: int, needed: Cursor | None = None) -> dict[int, int]:
+    async def told(self) -> Cursor | None:
+        """How far in the log the timelines have been told; None if nobody has told them."""
+        with redis_or_unknown():
+            state: Any = await self._redis.hgetall("timelines")
+        return told_of(state)
+
+    async def following(self, uid: int) -> AsOf[dict[int, int], Cursor]:
         """Whom the user follows, with `seq`. Raises Unknown if that is not warm."""
-        [members] = await self._lists([f"following:{uid}"], needed)
-        return {int(followee): int(seq) for followee, seq in (member.split(b":") for member in _known(members))}
+        told, [members] = await self._lists([f"following:{uid}"])
+        pairs = (member.split(b":") for member in _known(members))
+        return AsOf({int(followee): int(seq) for followee, seq in pairs}, told, "Redis")
 
-    async def followers(self, uids: Sequence[int]) -> dict[int, list[int]]:
+    async def followers(self, uids: Sequence[int]) -> AsOf[dict[int, list[int]], Cursor]:
         """Who follows each of these users that are warm; of each at most MOST_FOLLOWERS + 1."""
-        lists = await self._lists([f"followers:{uid}" for uid in uids], None)
-        return {uid: list(map(int, members)) for uid, members in zip(uids, lists, strict=True) if members is not None}
+        told, lists = await self._lists([f"followers:{uid}" for uid in uids])
+        warm = {uid: list(map(int, members)) for uid, members in zip(uids, lists, strict=True) if members is not None}
+        return AsOf(warm, told, "Redis")
 
-    async def feed(self, uid: int, needed: Cursor | None = None) -> list[tuple[str, bytes]]:
+    async def feed(self, uid: int) -> AsOf[list[tuple[str, bytes]], Cursor]:
         """Ids and bodies of the user's newest events, newest first, at most FEED_LENGTH. Raises Unknown if that is not warm."""
-        [members] = await self._lists([f"feed:{uid}"], needed)
-        return [(member[:36].decode(), member[37:]) for member in reversed(_known(members))]
+        told, [members] = await self._lists([f"feed:{uid}"])
+        return AsOf([(member[:36].decode(), member[37:]) for member in reversed(_known(members))], told, "Redis")
 
     async def large(self, authors: list[int]) -> list[int]:
         """Those of the authors whose events are to be read when a feed is read."""
@@ -107,24 +116,23 @@ class Timelines:
             if await self._redis.exists("timelines"):
                 await self._redis.hset("timelines", "generation", uuid4().hex[:8])
 
-    async def _lists(self, keys: Sequence[str], needed: Cursor | None) -> list[list[bytes] | None]:
-        """The members of the lists that are warm, in one round trip; what the timelines were told is read before them."""
+    async def _lists(self, keys: Sequence[str]) -> tuple[Cursor | None, list[list[bytes] | None]]:
+        """What the timelines were told, and then the members of the lists that are warm, in one round trip."""
         with redis_or_unknown():
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.hgetall("timelines")
                 for key in keys:
                     pipe.zrange(key, 0, -1)
                 state, *lists = await pipe.execute()
-        if needed is not None and not _told(state, needed):
-            raise Unknown("the timelines have not been told of everything that the archive has")
         start = b" " + state[b"generation"] if b"generation" in state else None
-        return [members[1:] if members and members[0] == start else None for members in lists]
+        return told_of(state), [members[1:] if members and members[0] == start else None for members in lists]
 
 
-def _told(state: Mapping[bytes, bytes], needed: Cursor) -> bool:
-    if state.get(b"epoch") != needed.epoch.encode() or state.get(b"partitions") != b"%d" % len(needed.offsets):
-        return False
-    return all(int(state.get(b"%d" % p, -1)) >= offset for p, offset in enumerate(needed.offsets))
+def told_of(state: Mapping[bytes, bytes]) -> Cursor | None:
+    """How far the lists have been told, by the hash `timelines`; None if that is not known of every partition."""
+    offsets = [state.get(b"%d" % partition) for partition in range(int(state.get(b"partitions", 0)))]
+    known = tuple(int(offset) for offset in offsets if offset is not None)
+    return Cursor(state[b"epoch"].decode(), known) if known and len(known) == len(offsets) else None
 
 
 def _known(members: list[bytes] | None) -> list[bytes]:

@@ -19,8 +19,9 @@ class Together(Generic[Q, A]):
     It never answers from before: a question is asked after it came. `ask` is to be bounded in time, as nothing here is.
     """
 
-    def __init__(self, ask: Callable[[Sequence[Q]], Awaitable[Sequence[A]]]) -> None:
-        self._ask = ask
+    def __init__(self, ask: Callable[[Sequence[Q]], Awaitable[Sequence[A]]], at_most: int = _AT_MOST) -> None:
+        """`at_most` questions a trip."""
+        self._ask, self._at_most = ask, at_most
         self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
         self._trips: set[asyncio.Task[None]] = set()
         self._starting = False
@@ -38,7 +39,7 @@ class Together(Generic[Q, A]):
     def _start(self) -> None:
         self._starting = False
         while self._waiting and len(self._trips) < _UNDER_WAY:
-            some, self._waiting = self._waiting[:_AT_MOST], self._waiting[_AT_MOST:]
+            some, self._waiting = self._waiting[: self._at_most], self._waiting[self._at_most :]
             if asked := [one for one in some if not one[1].done()]:
                 trip = asyncio.create_task(self._go(asked))
                 self._trips.add(trip)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from quart import Quart
@@ -20,6 +21,7 @@ from stream.node import Node
 from stream.plain import BoundedWebsocket, plain_door
 from stream.reasons import EndReason
 from stream.settings import StreamSettings
+from stream.standstill import watch_tail
 from stream.tail import follow_log
 from stream.wire.door import open_door
 
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 _SEND_BUFFER = 64 * 1024  # else the kernel would keep megabytes for every reader that does not read
 _DRAIN_STEPS = 100
 _LOOK = 0.25  # seconds: with the time for last words, a stream is gone within one
+_LOOK_AT_TAIL = 1.0
 _SEEN_BY_THE_EDGE = 1.5  # seconds: two failed health checks
 
 
@@ -37,9 +40,7 @@ def create_app(node: Node, meters: Meters, verifier: Verifier) -> Quart:
     app.asgi_websocket_class = BoundedWebsocket
 
     async def ready() -> dict[str, str]:
-        return {
-            name: why for name, why in (("tail", node.missing), ("drain", "ending" if node.draining else "")) if why
-        }
+        return node.unready
 
     app.register_blueprint(health(ready))
     app.register_blueprint(plain_door(node, meters, verifier))
@@ -57,6 +58,7 @@ async def run() -> None:
         verifier = Verifier(settings.token_keys, settings.token_issuer, settings.token_audience)
 
         tasks = [follow_log(node, meters), cut_stalled_streams(node), empty_when_told(node)]
+        tasks += [watch_tail(node), empty_while_standing_still(node)]
         wire = None
         if settings.stream_wire_bind:
             wire = await stack.enter_async_context(open_door(node, meters, verifier))
@@ -105,13 +107,26 @@ async def empty_when_told(node: Node) -> None:
         await end_evenly(node)
 
 
-async def end_evenly(node: Node) -> None:
-    """Ends the streams there are, over DRAIN seconds."""
-    streams = list(node.hub or ())
+async def empty_while_standing_still(node: Node) -> None:
+    """Streams that a tail which stands still leaves in silence end evenly, those first whose clients have seen more elsewhere."""
+    while True:
+        await asyncio.sleep(_LOOK_AT_TAIL)
+        if node.standstill and node.hub:
+            await asyncio.sleep(_SEEN_BY_THE_EDGE)
+            await end_evenly(node, EndReason.ROTATE, lambda: bool(node.standstill))
+
+
+async def end_evenly(
+    node: Node, reason: EndReason = EndReason.DRAIN, goes_on: Callable[[], bool] = lambda: True
+) -> None:
+    """Ends the streams there are, over DRAIN seconds, as long as that `goes_on`."""
+    streams = sorted(node.hub or (), key=lambda stream: stream.past is None)
     log.info("ending %d streams over %d s", len(streams), node.settings.drain)
     at_once = -(-len(streams) // _DRAIN_STEPS)
     for first in range(0, len(streams), at_once or 1):
+        if not goes_on():
+            return
         for stream in streams[first : first + at_once]:
             if node.hub is not None:
-                node.hub.end(stream, EndReason.DRAIN)
+                node.hub.end(stream, reason)
         await asyncio.sleep(node.settings.drain * at_once / len(streams))

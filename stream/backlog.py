@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 
 from store import cursor
 from store.archive import Archive
+from stream.coverage import floor_of
 from stream.frames import Frame
 from stream.ring import Ring
 from stream.stream import Stream
@@ -19,8 +20,7 @@ class NotCovered(Exception):
 
 async def covers(archive: Archive, ring: Ring) -> bool:
     """Whether the storekeeper has kept everything that the ring has dropped. Raises ArchiveUnavailable."""
-    progress = await archive.progress()
-    return progress is not None and progress.epoch == ring.epoch and progress.covers(ring.floor)
+    return (await archive.progress()).has_reached(floor_of(ring))
 
 
 async def archived(

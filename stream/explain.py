@@ -19,8 +19,8 @@ def explain(node: Node, identity: Identity, text: str | None) -> dict[str, Any]:
         "why": "the edge hashes the user's id onto the nodes that are up: all streams of a user are on one",
         "userId": identity.uid,
         "session": {"id": identity.sid, "token_expires_in": identity.exp - int(time.time())},
-        "ready": not node.missing and not node.draining,
-        "missing": node.missing or ("the node is being stopped" if node.draining else ""),
+        "ready": not node.unready,
+        "missing": "; ".join(node.unready.values()),
     }
     if ring is None or hub is None:
         return told

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from store.events import EventType, FollowChange
 from store.follows import Follows
 from stream import lifecycle
+from stream.changes import is_superseded, newest_changes
 from stream.reasons import EndReason
 from stream.remembered import Remembered
 from stream.ring import Entry, Ring
@@ -51,14 +52,15 @@ class Hub:
         else:
             self._groups[stream.group] = self._groups.get(stream.group, 0) + 1
 
-    def subscribe(self, stream: Stream, follows: Follows) -> None:
+    def subscribe(self, stream: Stream, follows: Follows, known: Sequence[int] | None = None) -> None:
         """Tells the stream of these followees (each with the follow's seq) and of the user, and of newer changes in the ring.
 
-        The follows are the stream's from now on.
+        `known` are the offsets of the log up to which the follows have every change; the ring has to reach them. The follows are
+        the stream's from now on.
         """
         stream.follows = follows
-        for entry in self._ring.of_author(stream.uid):
-            if entry.arrival.change:
+        for entry in newest_changes(self._ring, stream.uid):
+            if entry.arrival.change and (known is None or entry.arrival.offset >= known[entry.arrival.partition]):
                 follows.apply(entry.arrival.change)
         self._join(stream, stream.authors)
 
@@ -116,7 +118,7 @@ class Hub:
         """Tells of new entries, in the ring's order: live streams get their place, behind ones come to it by themselves."""
         for entry in entries:
             arrival = entry.arrival
-            if arrival.change:
+            if arrival.change and not (arrival.change.on and is_superseded(self._ring, entry)):
                 self._remembered.change(arrival.change)
                 self._change(arrival.change, entry.seq, entries)
             for stream in self._by_author.get(arrival.actor, ()):

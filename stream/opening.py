@@ -2,18 +2,19 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncGenerator
 from contextlib import nullcontext
 from dataclasses import replace
 
 from store import cursor
+from store.as_of import AsOf, Behind
 from store.briefs import Brief
 from store.cursor import BadCursor, Cursor
-from store.feed import Page, page_of
+from store.feed import FeedUnavailable, Page, page_of
 from store.follows import Follows
 from store.process import heed_cancellation
-from stream.backlog import NotCovered, archived, covers
+from stream.backlog import NotCovered, archived
+from stream.coverage import covered, floor_of
 from stream.frames import Frame, fitting, frame, snapshot
 from stream.hub import Hub
 from stream.meters import Meters
@@ -28,8 +29,10 @@ _SNAPSHOT_BYTES = (
     32 * 1024
 )  # 50 events can be 215 KB, which waits for whoever takes nothing; older ones are read by pages
 _LOST_BYTES = 8 * 1024  # of the cursor that a gap repeats; ours are shorter
-_COVERED_WITHIN = 3.0  # seconds for the storekeeper to reach what the ring has dropped
 _KNOWN_WITHIN = 1.0  # seconds for the archive, where Redis knows nothing (which it says within one, or is passed over)
+_TRIES = (
+    3  # readings of the archive: a ring that drops what is missing while it is read, again and again, is far too small
+)
 
 
 class Opening:
@@ -49,8 +52,9 @@ class Opening:
         """
         stream, hub = self._stream, self._hub
         start = self._start(text)
-        # What this node knows of people is as old as its ring: no answer for a client that has seen more of the log elsewhere.
-        knows = isinstance(start, Cursor) and hub.knows(stream.uid) and self._has(start.offsets)
+        # What this node knows of people is as new as its ring: no answer for a client that has seen more of the log elsewhere.
+        is_ahead = isinstance(start, Cursor) and not all(map(int.__ge__, self._ring.next, start.offsets))
+        knows = isinstance(start, Cursor) and hub.knows(stream.uid) and not is_ahead
         shown = 0 if isinstance(start, Cursor) else _SNAPSHOT
         brief = await self._node.feed.brief(stream.uid, stream.sid, following=not knows, feed=shown)
         page = None
@@ -67,16 +71,10 @@ class Opening:
         if ended or stream.end is EndReason.SIGNED_OUT:
             hub.end(stream, EndReason.SIGNED_OUT)
             return
-        follows = hub.known_follows(stream.uid) if knows else self._told(brief)
-        if follows is None:
+        if not (self._follow_as_told(brief) or (not is_ahead and self._follow_as_known())):
             page = None
             yield []
-            async with self._node.cold:
-                follows = Follows(
-                    await self._node.feed.following(stream.uid, Cursor(self._ring.epoch, tuple(self._ring.floor)))
-                )
-            heed_cancellation()  # or a stream that was removed meanwhile would be told of events for ever
-        hub.subscribe(stream, follows)
+            await self._follow_as_archived()
         if isinstance(start, Cursor):
             if not self._ring.reaches(start.offsets):
                 yield []
@@ -139,26 +137,44 @@ class Opening:
             return GapReason.EPOCH
         return start
 
-    def _told(self, brief: Brief) -> Follows | None:
-        """Whom the user follows by what Redis has just said, if the ring has everything that Redis was not told of."""
-        told = brief.told
-        known = told is not None and told.epoch == self._ring.epoch and self._ring.reaches(told.offsets)
-        return brief.following if known else None
+    def _follow_as_told(self, brief: Brief) -> bool:
+        """By what Redis has just said, if the ring has everything that Redis was not told of. Whether it was done."""
+        return brief.following is not None and self._follow(brief.following)
 
-    def _has(self, offsets: tuple[int, ...]) -> bool:
-        """Whether this node has seen as much of the log, and has all that came since."""
-        return self._ring.reaches(offsets) and all(map(int.__ge__, self._ring.next, offsets))
+    def _follow_as_known(self) -> bool:
+        """By what this node knows of the user, which is as of all that it has read. Whether it was done."""
+        follows = self._hub.known_follows(self._stream.uid)
+        if follows is not None:
+            self._hub.subscribe(self._stream, follows, self._ring.next)
+        return follows is not None
+
+    async def _follow_as_archived(self) -> None:
+        """By what the archive knows, once it has come to where the ring begins. Raises FeedUnavailable if that takes too long."""
+        for _ in range(_TRIES):
+            place = await covered(self._node.archive, self._ring)
+            if place is None:
+                break
+            async with self._node.cold:
+                found = await self._node.feed.following(self._stream.uid, place)
+            heed_cancellation()  # or a stream that was removed meanwhile would be told of events for ever
+            if self._follow(found):
+                return
+        raise FeedUnavailable("the archive is further behind than this node's ring reaches back")
+
+    def _follow(self, found: AsOf[Follows, Cursor] | AsOf[dict[int, int], Cursor]) -> bool:
+        """By an answer from elsewhere, if it has come to where the ring begins: now, when the ring's changes are added to it."""
+        try:
+            follows = found.at_least(floor_of(self._ring))
+        except Behind:
+            return False
+        assert found.position is not None
+        follows = follows if isinstance(follows, Follows) else Follows(follows)
+        self._hub.subscribe(self._stream, follows, found.position.offsets)
+        return True
 
     async def _reachable(self, offsets: tuple[int, ...]) -> bool:
         """Whether everything since the cursor can be had, from the ring or, within a bound, from the archive."""
-        until = time.monotonic() + _COVERED_WITHIN
-        while not self._ring.reaches(offsets):
-            if await covers(self._node.archive, self._ring):
-                return True
-            if time.monotonic() > until:
-                return False
-            await asyncio.sleep(0.1)
-        return True
+        return self._ring.reaches(offsets) or await covered(self._node.archive, self._ring) is not None
 
     def _hello(self, resumed: bool) -> Frame:
         fields = {

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from store import cursor
+from stream.changes import is_superseded
 from stream.frames import Frame
 from stream.ring import Entry, Ring
 from stream.stream import Stream
@@ -39,7 +40,8 @@ def take(stream: Stream, ring: Ring, max_bytes: int) -> list[Frame]:
             continue
         had = _had(entry, stream)
         made: list[Frame] = []
-        if arrival.actor == stream.uid and arrival.change is not None and arrival.change.on:
+        if arrival.actor == stream.uid and _is_follow(entry, ring):
+            assert arrival.change is not None
             made += _overtaken(entry, arrival.change.followee, had, stream, ring)
         if not had:
             # Followed now, and about to be sent in its turn: what the follow brings is older and has to come before it.
@@ -70,9 +72,14 @@ def _had(entry: Entry, stream: Stream) -> bool:
 def _follows_ahead(stream: Stream, ring: Ring) -> dict[int, Entry]:
     """The followees whom the stream will come to follow on its way to the head, each with the first such follow."""
     assert stream.place is not None
-    changes = [(entry.arrival.change, entry) for entry in ring.of_authors({stream.uid}, stream.place)]
-    follows = [(change.followee, entry) for change, entry in changes if change is not None and change.on]
+    entries = [entry for entry in ring.of_authors({stream.uid}, stream.place) if _is_follow(entry, ring)]
+    follows = [(entry.arrival.change.followee, entry) for entry in entries if entry.arrival.change is not None]
     return {followee: follow for followee, follow in reversed(follows) if stream.joined.get(followee) != _TOLD}
+
+
+def _is_follow(entry: Entry, ring: Ring) -> bool:
+    """Whether it makes its author follow somebody, and not once more."""
+    return entry.arrival.change is not None and entry.arrival.change.on and not is_superseded(ring, entry)
 
 
 def _overtaken(

@@ -78,6 +78,9 @@ async def _read(reader: AIOKafkaConsumer, node: Node, ends: list[int], meters: M
             batch = await reader.getmany(timeout_ms=100 if node.missing else _POLL_MS, max_records=_BATCH)
         except OffsetOutOfRangeError as error:
             await _jump(reader, node, error)
+            await asyncio.sleep(
+                _AGAIN
+            )  # a log that drops records faster than they are read here is not asked all the time
             continue
         now = time.monotonic()
         entries = []

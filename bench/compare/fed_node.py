@@ -13,7 +13,9 @@ from typing import Any, cast
 
 from bench.compare.posts import id_of
 from bench.compare.scenario import FIRST_READER, reads
+from store.as_of import AsOf
 from store.briefs import Brief
+from store.cursor import Cursor
 from store.events import Arrival, parse_arrival
 from store.feed import Page
 from store.process import main, serve_until_sigterm, settle
@@ -28,6 +30,8 @@ from stream.wire.door import open_door
 
 _PARTITIONS = 12
 _FIRST_OFFSET = 10**6  # the length of a cursor in life
+_EPOCH = "0badcafe"
+_EVERYTHING = Cursor(_EPOCH, (2**62,) * _PARTITIONS)  # that will ever be in the log
 _HEAD = struct.Struct("<II")
 _SEND_BUFFER = 64 * 1024
 
@@ -43,17 +47,17 @@ class Store:
     async def brief(self, *_: Any, **__: Any) -> Brief:
         return Brief(ended=False)
 
-    async def following(self, uid: int, _: object) -> dict[int, int]:
-        return dict.fromkeys(reads(uid, self._authors, self._followed), 1)
+    async def following(self, uid: int, place: Cursor) -> AsOf[dict[int, int], Cursor]:
+        return AsOf(dict.fromkeys(reads(uid, self._authors, self._followed), 1), place, "the bench")
 
     async def page(self, *_: Any) -> Page:
         return Page([], [], None, "")
 
-    async def progress(self) -> None:
-        return None
+    async def progress(self) -> Cursor:
+        return _EVERYTHING
 
-    async def is_ended(self, *_: Any) -> bool:
-        return False
+    async def is_ended(self, *_: Any) -> AsOf[bool, Cursor]:
+        return AsOf(False, _EVERYTHING, "the bench")
 
 
 class Feed(asyncio.Protocol):
@@ -94,7 +98,7 @@ async def run() -> None:
     store = cast("Any", Store(*map(int, sys.argv[1:4])))
     node = Node(settings, store, store, store)
     node.ring = Ring(
-        "0badcafe", [_FIRST_OFFSET] * _PARTITIONS, seconds=settings.ring_seconds, max_bytes=settings.ring_max_bytes
+        _EPOCH, [_FIRST_OFFSET] * _PARTITIONS, seconds=settings.ring_seconds, max_bytes=settings.ring_max_bytes
     )
     node.hub, node.missing = Hub(node.ring), ""
     meters, verifier = Meters(node), cast("Verifier", None)  # nobody renews a token here

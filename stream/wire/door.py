@@ -100,8 +100,8 @@ class Door:
                 if outlet is not None:
                     outlet.conversation = Conversation(outlet, Inbound(self._node, self._verifier, identity))
             case "GET", "/readyz", None:
-                ready = not self._node.missing and not self._node.draining
-                link.answer(sid, answer(200 if ready else 503, {"ready": ready}))
+                missing = self._node.unready
+                link.answer(sid, answer(503 if missing else 200, {"ready": not missing, "missing": missing}))
             case _:
                 link.answer(sid, requests.NOT_FOUND)
 

@@ -134,12 +134,18 @@ async def test_g3_what_neither_ring_nor_archive_has_is_told_by_a_gap_and_served_
     uid, author, others = (beside.uid() for _ in range(3))
     await beside.follow(uid, [author])
     async with beside.edge(door, forgetful) as edge:
-        at = await been_here(beside, edge, uid)
+        session = beside.door_of_edge(
+            edge, uid
+        )  # one that Redis knows: of another the archive could not say that it lives
+        before = Reader(lambda: session)
+        async with beside.reading(before):
+            pass
+        at = before.at
         await beside.system.stop("storekeeper-1")
         try:
             posted = await beside.post(author, 50)
             await beside.post(others, 100, _BIG)
-            told = Reader(lambda: beside.door_of_edge(edge, uid), at)
+            told = Reader(lambda: session, at)
             async with beside.reading(told):
                 await told.until(lambda r: bool(r.events("snapshot")))
         finally:

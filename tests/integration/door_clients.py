@@ -16,6 +16,8 @@ from hypercorn.asyncio import serve
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
 from store.archive import Archive, ArchiveUnavailable
+from store.as_of import AsOf
+from store.cursor import Cursor
 from store.feed import Feed
 from store.process import _config, _listening
 from store.sessions import Sessions
@@ -51,7 +53,7 @@ class Stores(StandIn):
     session_check: Exception | None = None
     page_fails: Exception | None = None
 
-    async def is_ended(self, uid: int, sid: str) -> bool:
+    async def is_ended(self, uid: int, sid: str) -> AsOf[bool, Cursor]:
         if self.session_check is not None:
             raise self.session_check
         return await super().is_ended(uid, sid)

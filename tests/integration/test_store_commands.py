@@ -19,7 +19,7 @@ from store.settings import Settings
 from store.timelines import open_redis
 from store.topic import ensure_topics
 from tests.integration.conftest import settings_of
-from tests.integration.test_storekeeper import keeping, kept, publish, record, until
+from tests.integration.test_storekeeper import follows, keeping, kept, publish, record, until
 
 READER, AUTHORS = 1, (2, 3, 4)
 
@@ -66,11 +66,54 @@ async def test_dead_letters_are_driven_again_once_as_they_were_and_what_is_of_no
         "left: it is still no event: ke",
     ]
     assert [line.split("  ", 1)[1][:4] for line in again[1][:-1]] == ["left", "left"]
-    [event] = await archive.newest([2], None, 10)
+    [event] = (await archive.newest([2], None, 10)).regardless("a test looks")
     assert (event.id.encode(), event.value) == (dict(good.headers)["id"], good.value)
     shown = (await told(settings, "dead", "show", "2"))[1]
     assert "value   b'junk'" in shown and "from    events/0/2" in shown
     assert (await told(settings, "dead", "show", "77"))[0] == 1
+
+
+async def test_a_change_of_follows_that_is_older_than_what_the_archive_has_of_the_pair_is_left(
+    settings: Settings, archive: Archive
+) -> None:
+    old = record(READER, EventType.FOLLOW, id=2, username="x", seq=3)
+    new = record(READER, EventType.FOLLOW, id=3, username="x", seq=1)
+    await ensure_topics(settings)
+    await bury(settings, old, new)
+    await publish(settings, record(READER, EventType.UNFOLLOW, id=2, username="x", seq=4))
+
+    async with keeping(settings):
+        await until(lambda: follows(archive, READER, {}))
+        code, said = await told(settings, "dead", "redrive")
+        await until(lambda: follows(archive, READER, {3: 1}))
+
+    assert code == 0
+    assert [line.split("  ", 1)[1] for line in said[:2]] == ["left: the pair has changed since: seq 4", "driven again"]
+
+
+async def test_nothing_is_driven_again_by_the_word_of_an_archive_that_has_not_what_the_log_has(
+    settings: Settings, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.dead_letters._KEPT_WITHIN", 0)
+    post, follow = record(2, id=2, text="gone"), record(READER, EventType.FOLLOW, id=2, username="x", seq=3)
+    await publish(settings, record(2, id=1, text="first"))
+    async with keeping(settings):
+        await until(kept(archive, [2], 1))
+    await publish(settings, record(2, EventType.POST_DELETED, id=2))
+    await publish(settings, record(READER, EventType.UNFOLLOW, id=2, username="x", seq=4))
+    await bury(settings, post, follow)
+
+    _, said = await told(settings, "dead", "redrive")
+
+    assert [line.split("  ", 1)[1][:33] for line in said[:2]] == ["left: the archive is behind the l"] * 2
+
+
+async def bury(settings: Settings, *records: Record) -> None:
+    """As dead letters."""
+    async with Publisher(settings, settings.kafka_dead_topic) as dead:
+        for place, one in enumerate(records):
+            marks = ((REASON, b"an older version did not know it"), (FROM, b"events/0/%d" % place))
+            await dead.publish([Record(one.key, one.value, (*one.headers, *marks))])
 
 
 async def kept_types(archive: Archive, types: list[str]) -> bool:

@@ -75,7 +75,8 @@ class Wall:
             return await self.redis.zcard(f"feed:{READER}") > 1
 
         await until(is_warm)
-        found = [json.loads(body) for _, body in reversed(await Timelines(self.redis).feed(READER))]
+        kept = (await Timelines(self.redis).feed(READER)).regardless("it is just warm")
+        found = [json.loads(body) for _, body in reversed(kept)]
         return [event["object"]["id"] for event in found if event["type"] == "post"]
 
     async def is_large(self, author: int) -> bool:

@@ -213,7 +213,7 @@ class FurtherOn(Stores):
         self.pages += 1
         return Page([], [], None, encode(EPOCH, (9, 9, 9)))
 
-    async def progress(self) -> Cursor:  # type: ignore[override]
+    async def progress(self) -> Cursor:
         return Cursor(EPOCH, (9, 9, 9))
 
 

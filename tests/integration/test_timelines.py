@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from local.process import Process
 from store import breaker
+from store.as_of import Behind
 from store.cursor import Cursor
 from store.logbook import Turn
 from store.sessions import Sessions
@@ -51,8 +52,8 @@ async def test_what_was_filled_is_read_even_when_it_is_empty(client: "Redis", te
     await fill(timelines, f"following:{UID}", b"3:1", b"4:2")
     await fill(timelines, f"followers:{UID}")
 
-    assert await timelines.following(UID) == {3: 1, 4: 2}
-    assert await timelines.followers([UID, 8]) == {UID: []}
+    assert (await timelines.following(UID)).regardless("a test looks") == {3: 1, 4: 2}
+    assert (await timelines.followers([UID, 8])).regardless("a test looks") == {UID: []}
 
 
 async def test_nothing_is_filled_before_a_storekeeper_has_claimed_the_timelines(client: "Redis") -> None:
@@ -87,7 +88,7 @@ async def test_a_warm_feed_takes_new_events_in_order_once_and_stays_bounded(clie
     for _ in range(2):
         await teller.push(events[50:], {3: [UID, 8]}, turns(0))
 
-    assert await timelines.feed(UID) == [(e.id, e.value) for e in reversed(events[20:])]
+    assert (await timelines.feed(UID)).regardless("a test looks") == [(e.id, e.value) for e in reversed(events[20:])]
     with pytest.raises(Unknown):
         await timelines.feed(8)
 
@@ -97,10 +98,11 @@ async def test_what_was_told_less_than_a_reader_needs_is_not_believed(client: "R
     await fill(timelines, f"following:{UID}", b"3:1")
     await teller.told({1: (0, 5)}, turns(0, 0, 0))
 
-    assert await timelines.following(UID, Cursor(EPOCH, (0, 5, 0))) == {3: 1}
+    following = await timelines.following(UID)
+    assert following.at_least(Cursor(EPOCH, (0, 5, 0))) == {3: 1}
     for needed in (Cursor(EPOCH, (0, 6, 0)), Cursor("deadbeef", (0, 0, 0)), Cursor(EPOCH, (0, 0, 0, 0))):
-        with pytest.raises(Unknown, match="not been told"):
-            await timelines.following(UID, needed)
+        with pytest.raises(Behind, match="Redis is at"):
+            following.at_least(needed)
 
 
 async def test_lists_that_came_back_from_an_old_dump_are_of_no_use_and_made_anew(
@@ -114,8 +116,8 @@ async def test_lists_that_came_back_from_an_old_dump_are_of_no_use_and_made_anew
     for key, old in dump.items():
         await client.restore(key, 0, old)
 
-    with pytest.raises(Unknown):
-        await timelines.following(UID, Cursor(EPOCH, (5, 0, 0)))
+    with pytest.raises(Behind):
+        (await timelines.following(UID)).at_least(Cursor(EPOCH, (5, 0, 0)))
     assert await teller.claim(turns(5, 0, 0)) == {0: 5, 1: 0, 2: 0}
     with pytest.raises(Unknown):
         await timelines.following(UID)
@@ -130,10 +132,10 @@ async def test_a_member_that_was_overtaken_tells_nothing_any_more(client: "Redis
     await teller.push([event], {3: [UID]}, turns(0))
     await teller.told({0: (0, 1)}, turns(0))
 
-    assert await timelines.feed(UID) == []
+    assert (await timelines.feed(UID)).regardless("a test looks") == []
     assert await teller.claim(turns(0, 0)) == {1: 0}
-    with pytest.raises(Unknown):
-        await timelines.feed(UID, Cursor(EPOCH, (1, 0, 0)))
+    with pytest.raises(Behind):
+        (await timelines.feed(UID)).at_least(Cursor(EPOCH, (1, 0, 0)))
 
 
 async def test_an_archive_restored_from_an_older_copy_makes_the_timelines_anew(client: "Redis", teller: Teller) -> None:

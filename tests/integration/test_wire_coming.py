@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from local.process import Process
 from store.archive import Archive, ArchiveUnavailable
 from store.archive_reads import Kept
+from store.as_of import AsOf
 from store.cursor import Cursor
 from store.events import EventType
 from store.feed import Feed
@@ -49,21 +50,23 @@ class CountingArchive:
         if self.away:
             raise ArchiveUnavailable("planted")
 
-    async def following(self, _uid: int) -> dict[int, int]:
+    async def following(self, _uid: int, place: Cursor) -> AsOf[dict[int, int], Cursor]:
         self._ask("following")
-        return self.follows
+        return AsOf(self.follows, place, "planted")
 
-    async def is_ended(self, _uid: int, sid: str) -> bool:
+    async def is_ended(self, _uid: int, sid: str) -> AsOf[bool, Cursor]:
         self._ask("is_ended")
-        return sid in self.ended
+        return AsOf(sid in self.ended, self.place, "planted")
 
     async def progress(self) -> Cursor:
         self._ask("progress")
         return self.place
 
-    async def newest(self, _authors: Iterable[int], before: str | None, limit: int) -> list[Kept]:
+    async def newest(
+        self, _authors: Iterable[int], before: str | None, limit: int, place: Cursor
+    ) -> AsOf[list[Kept], Cursor]:
         self._ask("newest")
-        return [event for event in self.events if before is None or event.id < before][:limit]
+        return AsOf([event for event in self.events if before is None or event.id < before][:limit], place, "planted")
 
 
 @dataclass

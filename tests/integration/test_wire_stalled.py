@@ -11,6 +11,7 @@ import pytest
 
 from store import cursor
 from store.archive_reads import Kept, cut
+from store.as_of import AsOf
 from store.briefs import Brief
 from store.cursor import Cursor
 from store.events import EventType
@@ -52,7 +53,7 @@ def with_archive(node: Running) -> None:
         found, left_out = cut([Kept(str(at), partition, at, "post", fresh()) for at in some], limit, max_bytes)
         return found, span.stop if left_out is None else left_out
 
-    node.store.progress, node.store.between = progress, between  # type: ignore[method-assign,attr-defined,assignment]
+    node.store.progress, node.store.between = progress, between  # type: ignore[method-assign,attr-defined]
     node.node.ring = Ring(EPOCH, [_MISSED] * 3, seconds=600, max_bytes=10**9)
     node.node.hub = Hub(node.node.ring)
 
@@ -62,7 +63,8 @@ def with_feeds(node: Running) -> None:
 
     async def brief(_uid: int, _sid: str, **_: Any) -> Brief:
         feed = [(f"01a20adb-0000-7000-8000-{at:012d}", fresh()) for at in range(50, 0, -1)]
-        return Brief(ended=False, told=Cursor(EPOCH, (0, 0, 0)), following=Follows({1: 1}), feed=feed)
+        told = Cursor(EPOCH, (0, 0, 0))
+        return Brief(ended=False, following=AsOf(Follows({1: 1}), told, "planted"), feed=AsOf(feed, told, "planted"))
 
     node.store.brief = brief  # type: ignore[method-assign,assignment]
 

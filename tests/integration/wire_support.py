@@ -13,6 +13,7 @@ from uuid import uuid4
 from prometheus_client import REGISTRY
 
 from store.archive import Archive
+from store.as_of import AsOf
 from store.briefs import Brief
 from store.cursor import Cursor
 from store.events import Arrival, EventType
@@ -47,25 +48,25 @@ class StandIn:
     async def brief(self, _uid: int, sid: str | None = None, **_: Any) -> Brief:
         return Brief(ended=sid in self.ended)
 
-    async def following(self, uid: int, _: Cursor) -> dict[int, int]:
+    async def following(self, uid: int, place: Cursor) -> AsOf[dict[int, int], Cursor]:
         until = time.monotonic() + self.deaf_for
         while (left := until - time.monotonic()) > 0:
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(left)
         if self.unavailable:
             raise FeedUnavailable("planted")
-        return self.follows.get(uid, {1: 1, 2: 1})
+        return AsOf(self.follows.get(uid, {1: 1, 2: 1}), place, "a stand-in")
 
     async def page(self, _uid: int, _before: str | None, limit: int) -> Page:
         await asyncio.sleep(self.page_takes)
         items = self.items[:limit]
         return Page(items, [str(json.loads(item)["id"]) for item in items], None, "")
 
-    async def progress(self) -> None:
-        return None
+    async def progress(self) -> Cursor:
+        return Cursor(EPOCH, (0, 0, 0))
 
-    async def is_ended(self, _uid: int, sid: str) -> bool:
-        return sid in self.ended
+    async def is_ended(self, _uid: int, sid: str) -> AsOf[bool, Cursor]:
+        return AsOf(sid in self.ended, await self.progress(), "a stand-in")
 
 
 @dataclass

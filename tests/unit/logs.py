@@ -1,6 +1,6 @@
 """A log in memory, and nodes that read it each in an order of their own: what Kafka and the tail are to the pure modules."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from store.events import Arrival, EventType, FollowChange, Person, encode, new_event, parse_arrival, record_of
@@ -47,6 +47,12 @@ class Log:
         assert made.change
         return made.change
 
+    def repeat(self, told: Arrival) -> Arrival:
+        """The same event once more, behind what came since."""
+        made = replace(told, offset=len(self.records[told.partition]))
+        self.records[told.partition].append(made)
+        return made
+
 
 @dataclass
 class ModelNode:
@@ -73,7 +79,7 @@ class ModelNode:
                 break
             partition = self.random.choice(waiting)
             entry = self.ring.append(self.log.records[partition][self.ring.next[partition]], self.now)
-            assert entry is not None
-            entries.append(entry)
+            if entry is not None:
+                entries.append(entry)
         self.hub.deliver(entries)
         return entries

@@ -39,3 +39,11 @@ def test_age_can_be_waived_only_with_a_reason() -> None:
     assert answer.regardless("an end is final") == "yes"
     with pytest.raises(AssertionError):
         answer.regardless("")
+
+
+def test_an_answer_that_may_be_old_is_never_taken_for_true_by_mistake() -> None:
+    answer = AsOf(False, Cursor("00000001", (3,)), "the archive")
+
+    assert answer.reaches(Cursor("00000001", (3,))) and not answer.reaches(Cursor("00000001", (4,)))
+    with pytest.raises(TypeError):
+        bool(answer)

@@ -32,6 +32,11 @@ class Life:
 
     def act(self) -> None:
         author = self.random.choice(_AUTHORS)
+        if self.random.random() < 0.05 and (changes := self.log.records[_READER % self.log.partitions]):
+            told = self.random.choice(changes)
+            if told.actor == _READER:
+                self.log.repeat(told)  # told twice: it changes nothing
+                return
         if self.random.random() < 0.7:
             self.done.append(self.log.append(author))
             return
@@ -50,7 +55,8 @@ class Life:
         """To a node that has read as far as the client, with what the archive knows, which may be old."""
         while not all(map(int.__ge__, node.ring.next, cursor.decode(self.at).offsets)):
             node.read(1)
-        read = sum(1 for entry in node.ring.of_authors({_READER}, 0))
+        changes = [entry.arrival.change for entry in node.ring.of_author(_READER)]
+        read = len({(change.followee, change.seq) for change in changes if change})
         stream = Stream(_READER, "sid", 2**31, lambda: None)
         node.hub.add(stream)
         node.hub.subscribe(stream, Follows(self.random.choice(self.follows[: read + 1])))
@@ -84,6 +90,7 @@ def live(seed: int, partitions: int, connections: int) -> Life:
             node.read()
             while stream.place is not None:
                 life.receive(take(stream, node.ring, random.choice([1, 200, 10**6])))
+            assert dict(stream.follows) == life.follows[-1], f"{seed=}"
         node.hub.remove(stream)
     return life
 
@@ -104,3 +111,62 @@ def test_whoever_is_followed_at_the_end_is_heard_wholly_and_everybody_in_their_o
             if author in life.since:
                 wanted = {event for event in came if event > life.since[author]}
                 assert wanted <= set(heard), f"something is missing: {seed=}"
+
+
+def test_a_follow_that_comes_behind_its_unfollow_is_not_done_again_here_or_while_the_reader_is_away() -> None:
+    log = Log(3)
+    node = ModelNode(log, Random(1))
+    stream = Stream(_READER, "sid", 2**31, lambda: None)
+    node.hub.add(stream)
+    node.hub.subscribe(stream, Follows())
+    place_at(stream, node.ring, [0, 0, 0])
+    log.follow(_READER, 1, 4, on=False)
+    log.follow(_READER, 1, 3)  # a dead letter that was driven again
+    log.append(1)
+    node.read()
+
+    assert dict(stream.follows) == {}
+    assert [frame.event for frame in take(stream, node.ring, 10**6)] == ["unfollow", "follow"]
+    node.hub.remove(stream)
+    log.follow(_READER, 1, 2)
+    node.read()
+    known = node.hub.known_follows(_READER)
+    assert known == Follows()
+    again = Stream(_READER, "sid", 2**31, lambda: None)
+    node.hub.add(again)
+    node.hub.subscribe(again, known, node.ring.next)
+    assert dict(again.follows) == {}
+
+
+def test_what_a_source_has_already_is_not_done_again_when_the_ring_has_only_the_older_change() -> None:
+    log = Log(3)
+    node = ModelNode(log, Random(1), seconds=10)
+    log.follow(_READER, 1, 4, on=False)
+    node.read()
+    node.now = 9
+    log.follow(_READER, 1, 3)
+    node.read()
+    node.ring.expire(15)
+    assert len(node.ring) == 1
+    stream = Stream(_READER, "sid", 2**31, lambda: None)
+    node.hub.add(stream)
+    node.hub.subscribe(stream, Follows(), node.ring.next)
+
+    assert dict(stream.follows) == {}
+
+
+def test_users_without_recent_unfollows_cost_no_more_for_it() -> None:
+    log = Log(3)
+    node = ModelNode(log, Random(1))
+    follows = Follows(dict.fromkeys(range(10, 210), 1))
+    before = follows.bytes
+    stream = Stream(_READER, "sid", 2**31, lambda: None)
+    node.hub.add(stream)
+    node.hub.subscribe(stream, follows)
+    for followee in range(1, 100):
+        log.follow(_READER, followee + 1000, 1)
+        log.follow(_READER, followee + 1000, 2, on=False)
+    node.read()
+
+    assert len(stream.follows) == 200
+    assert stream.follows.bytes <= 2 * before

@@ -95,7 +95,8 @@ def test_nothing_is_due_before_the_moment_at_which_to_look_again_and_something_i
         (a_stream(beat_at=_NEVER, writing_since=_MONO), 29.9, None),
         (a_stream(beat_at=_NEVER, writing_since=_MONO), 30, Step.CUT),
         (a_stream(beat_at=_NEVER, ahead_since=_MONO), AHEAD_AT_MOST - 0.1, None),
-        (a_stream(ahead_since=_MONO), AHEAD_AT_MOST, Step.RESYNC),
+        (a_stream(ahead_since=_MONO, past=(9,)), AHEAD_AT_MOST, Step.RESYNC),
+        (a_stream(ahead_since=_MONO, repeats=frozenset("a")), AHEAD_AT_MOST, Step.FORGET_REPEATS),
         (a_stream(beat_at=_NEVER, ahead_since=_MONO, place=3), AHEAD_AT_MOST, None),  # it has not had what is here
         (a_stream(beat_at=_MONO, is_opening=True, expires_at=int(_WALL) + 65), 6, None),  # hello comes first
     ],
