@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from store.cursor import Cursor
 from store.follows import Follows
+from store.sessions import ended_by, keys_of
 from store.timelines import Unknown, redis_or_unknown
 from store.together import Together
 
@@ -49,7 +50,7 @@ class Briefs:
         return await self._together(_Question(uid, sid, following, feed))
 
     async def _read(self, questions: Sequence[_Question]) -> list[Brief]:
-        sessions = [key for asked in questions for key in (f"session:{asked.sid}", f"session:user:{asked.uid}")]
+        sessions = [key for asked in questions for key in keys_of(asked.uid, asked.sid, "archive")]
         try:
             with redis_or_unknown():
                 async with self._redis.pipeline(transaction=False) as pipe:
@@ -67,11 +68,11 @@ class Briefs:
         except Unknown:
             return [Brief(is_reachable=False)] * len(questions)
         told, start, authors = _told(state), b" " + state.get(b"generation", b"is unknown"), frozenset(map(int, large))
-        states, replies = iter(ended), iter(lists)
+        states, replies = zip(*[iter(ended)] * 3, strict=True), iter(lists)
         return [
             Brief(
                 True,
-                _ended(next(states), next(states)),
+                ended_by(next(states)),
                 told,
                 _following(next(replies), start) if asked.following else None,
                 _feed(replies, start) if asked.feed else None,
@@ -79,10 +80,6 @@ class Briefs:
             )
             for asked in questions
         ]
-
-
-def _ended(session: bytes | None, everyone: bytes | None) -> bool | None:
-    return True if everyone is not None else None if session is None else session == b"ended"
 
 
 def _told(state: Mapping[bytes, bytes]) -> Cursor | None:
