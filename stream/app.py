@@ -17,6 +17,7 @@ from store.tokens import Verifier
 from stream.meters import Meters
 from stream.node import Node
 from stream.plain import plain_door
+from stream.session_ends import hear_session_ends
 from stream.settings import StreamSettings
 from stream.tail import follow_log
 from stream.wire.door import open_door
@@ -52,7 +53,7 @@ async def run() -> None:
         meters = Meters(node)
         verifier = Verifier(settings.token_keys, settings.token_issuer, settings.token_audience)
 
-        tasks = [follow_log(node, meters), end_stuck_streams(node), empty_when_told(node)]
+        tasks = [follow_log(node, meters), hear_session_ends(node), end_stuck_streams(node), empty_when_told(node)]
         wire = None
         if settings.stream_wire_bind:
             wire = await stack.enter_async_context(open_door(node, meters, verifier))
