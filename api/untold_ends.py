@@ -21,6 +21,10 @@ _OVERDUE_SECONDS = 0.5  # what has waited for so long is not on its way to Kafka
 # Of each type in one round, which is one transaction in Redis; the next round goes on behind them, and after the last begins anew.
 _AT_ONCE = 250
 _TYPES = (EventType.LOGOUT, EventType.ACCOUNT_DELETED)
+# By the primary key it would be found in order too, behind all the posts that wait.
+SELECT_UNTOLD = (
+    "SELECT id, actor, sid FROM outbox FORCE INDEX (outbox_type) WHERE type = %s AND id > %s ORDER BY id LIMIT %s"
+)
 
 
 async def repeat_untold_ends(parts: Parts) -> None:
@@ -50,11 +54,5 @@ async def _repeat_some(parts: Parts, behind: dict[EventType, int]) -> None:
 
 async def select_untold(conn: Any, type: EventType, behind: int, limit: int) -> list[tuple[int, int, str | None]]:
     """(id, actor, session) of the events of a type that wait, by id; without a session all of the actor's have ended."""
-    rows = await fetch_all(
-        conn,
-        "SELECT id, actor, sid FROM outbox WHERE type = %s AND id > %s ORDER BY id LIMIT %s",
-        type,
-        behind,
-        limit,
-    )
+    rows = await fetch_all(conn, SELECT_UNTOLD, type, behind, limit)
     return [(row_id, actor, sid) for row_id, actor, sid in rows]
