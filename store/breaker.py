@@ -17,9 +17,8 @@ class Breaker(Retry):
     While it is open, calls raise ConnectionError without asking; one a second tries, and closes it if it is answered.
     """
 
-    def __init__(self, retries: int = 1) -> None:
-        """With no retries a connection that died is an error at once."""
-        super().__init__(NoBackoff(), retries, (ConnectionError,))
+    def __init__(self) -> None:
+        super().__init__(NoBackoff(), 1, (ConnectionError,))
         self._is_open, self._try_at = False, 0.0
 
     def __deepcopy__(self, memo: object) -> Self:

@@ -21,7 +21,6 @@ from store.timelines import Unknown, redis_or_unknown
 
 log = logging.getLogger(__name__)
 
-CHANNEL = "session-ends"
 _ANSWER_SECONDS = 1.0  # for Redis, each time
 _CONNECT_SECONDS = 3.0  # to connect, greet and subscribe
 _QUIET_SECONDS = (
@@ -38,6 +37,11 @@ class SessionEnd:
     sid: str | None = None
 
 
+def channel_of(redis: "Redis") -> str:
+    """Channels are of the whole server: systems that share one, each with a database of its own, do not hear of each other."""
+    return f"session-ends:{redis.connection_pool.connection_kwargs.get('db') or 0}"
+
+
 def encode_ends(ends: Iterable[SessionEnd]) -> bytes:
     """A message: `uid:sid`, or `uid` for all of the user's, with blanks in between."""
     return b" ".join(b"%d" % end.uid if end.sid is None else f"{end.uid}:{end.sid}".encode() for end in ends)
@@ -49,7 +53,7 @@ def parse_ends(message: object) -> list[SessionEnd]:
     for word in message.split() if isinstance(message, bytes) else [message]:
         match = _END.fullmatch(word) if isinstance(word, bytes) else None
         if match is None:
-            log.warning("%.100r on %s is no end of a session", word, CHANNEL)
+            log.warning("a message on the channel of ends has %.100r, which is none", word)
         else:
             found.append(SessionEnd(int(match[1]), match[2].decode() if match[2] else None))
     return found
@@ -59,7 +63,7 @@ class SessionEnds:
     """A subscription. From its beginning on it misses nothing, until `next` raises Unknown: then it is over."""
 
     def __init__(self, subscription: Any) -> None:
-        self._subscription = subscription
+        self._subscription = subscription  # redis.asyncio.client.PubSub
 
     async def next(self) -> list[SessionEnd]:
         """The ends that a message tells of; none when it was quiet for a moment. Raises Unknown when Redis does not answer."""
@@ -71,7 +75,9 @@ class SessionEnds:
                 message = await self._subscription.get_message(timeout=_ANSWER_SECONDS)
         if message is None:
             raise Unknown("Redis has not answered on the channel of ends")
-        if message["type"] == "subscribe":  # the library has connected anew by itself: something may have been missed
+        if (
+            message["type"] == "subscribe"
+        ):  # the library has connected anew by itself, and something may have been missed
             raise Unknown("the subscription to the channel of ends was lost")
         return parse_ends(message["data"]) if message["type"] == "message" else []
 
@@ -83,12 +89,12 @@ async def listening(settings: Settings) -> AsyncIterator[SessionEnds]:
         settings.redis_url,
         socket_timeout=_ANSWER_SECONDS,
         socket_connect_timeout=_ANSWER_SECONDS,
-        retry=Breaker(retries=0),  # a second try would connect anew and say nothing of what was missed
+        retry=Breaker(),
     )
     async with client, client.pubsub() as subscription:
         with redis_or_unknown():
             async with asyncio.timeout(_CONNECT_SECONDS):
-                await subscription.subscribe(CHANNEL)
+                await subscription.subscribe(channel_of(client))
                 confirmed = await subscription.get_message(timeout=_ANSWER_SECONDS)
         if confirmed is None or confirmed["type"] != "subscribe":
             raise Unknown("Redis has not confirmed the subscription to the channel of ends")

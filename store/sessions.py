@@ -12,7 +12,7 @@ from typing import Literal
 
 from redis.asyncio import Redis
 
-from store.session_ends import CHANNEL, SessionEnd, encode_ends
+from store.session_ends import SessionEnd, channel_of, encode_ends
 from store.timelines import Unknown, redis_or_unknown
 from store.together import Together
 
@@ -94,7 +94,7 @@ class Sessions:
                 for sid in sids:
                     pipe.delete(_alive("primary", sid), _alive("archive", sid))
                 if message is not None:
-                    pipe.publish(CHANNEL, message)
+                    pipe.publish(channel_of(self._redis), message)
                 await pipe.execute()
 
 

@@ -20,7 +20,7 @@ from store.archive import Archive
 from store.briefs import Brief
 from store.feed import Feed
 from store.process import cancel
-from store.session_ends import CHANNEL, SessionEnd, listening
+from store.session_ends import SessionEnd, channel_of, listening
 from store.sessions import Sessions
 from store.timelines import Unknown, open_redis
 from store.tokens import Identity
@@ -49,7 +49,7 @@ class World:
     async def listens(self) -> None:
         """The node has subscribed, and asked for what it had missed before."""
         async with asyncio.timeout(20):
-            while (await self.redis.pubsub_numsub(CHANNEL))[0][1] != 1:
+            while (await self.redis.pubsub_numsub(channel_of(self.redis)))[0][1] != 1:
                 await asyncio.sleep(0.01)
 
     def open(self, uid: int, sid: str) -> Stream:
@@ -217,11 +217,11 @@ async def test_g5_an_end_that_is_heard_while_redis_is_asked_leaves_no_window(
 
 async def test_nothing_is_heard_of_what_is_no_message_of_ours(world: World, caplog: pytest.LogCaptureFixture) -> None:
     stream = world.open(UID, str(uuid4()))
-    await world.redis.publish(CHANNEL, b"\xff rubbish 7:x " + b"8" * 100)
-    await world.redis.publish(CHANNEL, b"7:" + stream.sid.encode())
+    await world.redis.publish(channel_of(world.redis), b"\xff rubbish 7:x " + b"8" * 100)
+    await world.redis.publish(channel_of(world.redis), b"7:" + stream.sid.encode())
     await true(lambda: stream.end, "the end")
 
-    assert caplog.text.count("is no end of a session") == 4
+    assert caplog.text.count("channel of ends has") == 4
 
 
 async def test_a_subscription_is_over_when_redis_does_not_answer_any_more(
@@ -242,3 +242,28 @@ async def test_a_subscription_is_over_when_redis_does_not_answer_any_more(
                         pass
             finally:
                 os.kill(redis.pid, signal.SIGCONT)
+
+
+async def test_g8_two_systems_on_one_server_do_not_hear_of_each_other(redis: Process, names: dict[str, object]) -> None:
+    async with world_on(redis, names) as world:
+        url = settings_of(names, redis).redis_url
+        assert url.endswith("/0")
+        stream, other_stream = world.open(UID, str(uuid4())), world.open(OTHER, str(uuid4()))
+        async with open_redis(settings_of({**names, "redis_url": f"{url[:-1]}1"})) as elsewhere:
+            await Sessions(elsewhere, "primary").tell_ended([SessionEnd(UID)], _FAR)
+        await world.api.tell_ended([SessionEnd(OTHER)], _FAR)
+        await true(lambda: other_stream.end, "the end of ours")
+
+        assert not has_ended(stream)
+
+
+async def test_a_subscription_that_the_library_makes_anew_is_over(redis: Process, names: dict[str, object]) -> None:
+    async with (
+        asyncio.timeout(30),
+        open_redis(settings_of(names, redis)) as client,
+        listening(settings_of(names, redis)) as ends,
+    ):
+        await client.client_kill_filter(_type="pubsub")
+        with pytest.raises(Unknown):
+            while True:
+                await ends.next()
