@@ -75,9 +75,8 @@ class SessionEnds:
                 message = await self._subscription.get_message(timeout=_ANSWER_SECONDS)
         if message is None:
             raise Unknown("Redis has not answered on the channel of ends")
-        if (
-            message["type"] == "subscribe"
-        ):  # the library has connected anew by itself, and something may have been missed
+        # The library has connected anew by itself, and something may have been missed.
+        if message["type"] == "subscribe":
             raise Unknown("the subscription to the channel of ends was lost")
         return parse_ends(message["data"]) if message["type"] == "message" else []
 
