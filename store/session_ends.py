@@ -90,11 +90,11 @@ async def listening(settings: Settings) -> AsyncIterator[SessionEnds]:
         socket_connect_timeout=_ANSWER_SECONDS,
         retry=Breaker(),
     )
-    async with client, client.pubsub() as subscription:
-        with redis_or_unknown():
+    with redis_or_unknown():  # closing may fail too
+        async with client, client.pubsub() as subscription:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await subscription.subscribe(channel_of(client))
                 confirmed = await subscription.get_message(timeout=_ANSWER_SECONDS)
-        if confirmed is None or confirmed["type"] != "subscribe":
-            raise Unknown("Redis has not confirmed the subscription to the channel of ends")
-        yield SessionEnds(subscription)
+            if confirmed is None or confirmed["type"] != "subscribe":
+                raise Unknown("Redis has not confirmed the subscription to the channel of ends")
+            yield SessionEnds(subscription)
