@@ -17,7 +17,6 @@ from redis.asyncio import Redis
 
 from local.process import Process
 from store.archive import Archive
-from store.briefs import Brief
 from store.feed import Feed
 from store.process import cancel
 from store.session_ends import SessionEnd, channel_of, listening
@@ -190,18 +189,21 @@ async def test_all_open_sessions_are_asked_for_some_at_a_time(world: World, monk
 
 
 @pytest.mark.parametrize("door", ["wire", "plain"])
-async def test_g5_an_end_that_is_heard_while_redis_is_asked_leaves_no_window(
-    redis: Process, names: dict[str, object], door: str
+@pytest.mark.parametrize("during", ["brief", "following"])
+async def test_g5_an_end_that_is_heard_while_a_stream_is_being_opened_leaves_no_window(
+    door: str, during: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Redis answered before the end was marked, and the message comes before the stream knows the answer."""
+    """Redis answers that nothing has ended; the end is marked and heard a moment later, while the node waits for an answer."""
     sid = str(uuid4())
     async with running() as node:
+        asked = getattr(node.store, during)
 
-        async def brief(_uid: int, _sid: str, **_: Any) -> Brief:
+        async def interrupted(*args: Any, **rest: Any) -> Any:
+            answer = await asked(*args, **rest)
             node.hub.hear_end(UID, sid)
-            return Brief(ended=False)
+            return answer
 
-        node.store.brief = brief  # type: ignore[method-assign, assignment]
+        monkeypatch.setattr(node.store, during, interrupted)
         if door == "wire":
             async with connected(node.port) as socket:
                 stream = socket.ask(lines(UID, sid=sid))
