@@ -21,6 +21,7 @@ from api.rows import execute, fetch_one
 from api.sessions import begin_session, with_cookies, without_cookies
 from api.users import select_user
 from store.events import EventType, Person
+from store.session_ends import SessionEnd
 
 blueprint = Blueprint("accounts", __name__)
 
@@ -101,7 +102,7 @@ async def leave() -> Response:
     async with here.actions.by(uid) as action:
         await action.tell(EventType.ACCOUNT_DELETED, {})
         await insert_departure(action.conn, uid, action.now)
-        action.afterwards.append(lambda: here.sessions.mark_all_ended(uid, until))
+        action.afterwards.append(lambda: here.sessions.tell_ended([SessionEnd(uid)], until))
     return without_cookies(Response(status=204))
 
 

@@ -15,6 +15,7 @@ from api.page import add_page
 from api.parts import Parts, open_parts
 from api.settings import ApiSettings
 from api.tidy import tidy
+from api.untold_ends import repeat_untold_ends
 from store.process import serve_until_sigterm
 
 _BODY_SECONDS = 10
@@ -42,5 +43,11 @@ async def run() -> None:
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(open_parts(settings))
         stack.push_async_callback(parts.outbox.flush)
-        tasks = (look_after(parts.database), tidy(parts.database), parts.outbox.run(), parts.outbox.watch())
+        tasks = (
+            look_after(parts.database),
+            tidy(parts.database),
+            parts.outbox.run(),
+            parts.outbox.watch(),
+            repeat_untold_ends(parts),
+        )
         await serve_until_sigterm(create_app(parts), settings.api_bind, *tasks)

@@ -9,7 +9,8 @@ from quart import Quart, g, request
 
 from api.bodies import MAX_BYTES
 from api.errors import ApiError
-from api.parts import parts
+from api.parts import Parts, parts
+from api.pool import DatabaseUnavailable
 from api.session_rows import select_session_ended
 from store.tokens import Identity, TokenError
 
@@ -17,6 +18,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 # What orchestration asks, inside the network: the edge lets nobody through to these.
 INSIDE = ("/healthz", "/readyz", "/metrics")
+_READ_SECONDS = 2.0
 
 
 def public(view: View) -> View:
@@ -75,13 +77,33 @@ async def identify() -> Identity:
 
 
 async def has_ended(identity: Identity) -> bool:
-    """Whether the session is over. Redis mostly knows; MySQL always does."""
+    """Whether the session is over. Redis mostly knows, the primary always does. Raises DatabaseUnavailable if nobody can tell.
+
+    Only what the primary says is remembered, and of a session that it does not know not even that: an end is one that it has.
+    """
     here = parts()
     known = await here.sessions.is_ended(identity.uid, identity.sid)
     if known is not None:
         return known
-    ended = await here.database.read_primary(select_session_ended, identity.sid)
-    await here.sessions.remember(identity.sid, ended, int(time.time()) + here.settings.token_life)
+    try:
+        async with here.database.primary.connection(_READ_SECONDS) as conn:
+            ended = await select_session_ended(conn, identity.sid)
+    except DatabaseUnavailable:
+        return await _has_ended_on_the_replica(here, identity.sid)
+    if ended is not None:
+        await here.sessions.remember(identity.sid, ended, int(time.time()) + here.settings.token_life)
+    return ended is not False
+
+
+async def _has_ended_on_the_replica(here: Parts, sid: str) -> bool:
+    """What the replica says in the primary's place: an end is final, and a session that it has did begin.
+
+    That it has no such session says nothing: it may have begun since. Raises DatabaseUnavailable then.
+    """
+    async with here.database.replica.connection(_READ_SECONDS) as conn:
+        ended = await select_session_ended(conn, sid)
+    if ended is None:
+        raise DatabaseUnavailable("the primary does not answer, and the replica does not know the session yet")
     return ended
 
 

@@ -75,12 +75,15 @@ async def update_refresh_tokens_used(conn: Any, sid: str, now: datetime) -> None
     await execute(conn, "UPDATE refresh_tokens SET used_at = %s WHERE session_id = %s AND used_at IS NULL", now, sid)
 
 
-async def select_session_ended(conn: Any, sid: str) -> bool:
-    """Whether the session is over, its user is gone, or it has never been."""
+async def select_session_ended(conn: Any, sid: str) -> bool | None:
+    """Whether the session was signed out, or its user is gone: both are final. None if there is no such session here."""
     row = await fetch_one(
-        conn, "SELECT s.ended_at IS NOT NULL FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = %s", sid
+        conn,
+        "SELECT s.ended_at IS NOT NULL OR u.id IS NULL FROM sessions s LEFT JOIN users u ON u.id = s.user_id"
+        " WHERE s.id = %s",
+        sid,
     )
-    return row is None or bool(row[0])
+    return bool(row[0]) if row else None
 
 
 async def update_session_ended(conn: Any, sid: str, now: datetime) -> bool:

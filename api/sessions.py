@@ -24,6 +24,7 @@ from api.session_rows import (
     update_session_ended,
 )
 from store.events import EventType
+from store.session_ends import SessionEnd
 
 blueprint = Blueprint("sessions", __name__, url_prefix="/v1/auth")
 
@@ -124,6 +125,7 @@ async def begin_session(here: Parts, action: Action) -> answers.Token:
 async def continue_session(here: Parts, action: Action, sid: str) -> answers.Token:
     """New tokens for the session."""
     token, expires_at = here.signer.sign(action.actor.id, sid)
+    action.afterwards.append(lambda: here.sessions.remember(sid, False, expires_at))
     return answers.Token(
         token=token,
         userId=action.actor.id,
@@ -138,7 +140,8 @@ async def end_session(here: Parts, action: Action, sid: str) -> None:
     if await update_session_ended(action.conn, sid, action.now):
         await action.tell(EventType.LOGOUT, {}, sid=sid)
     until = int(time.time()) + here.settings.token_life
-    action.afterwards.append(lambda: here.sessions.mark_ended(sid, until))
+    end = SessionEnd(action.actor.id, sid)
+    action.afterwards.append(lambda: here.sessions.tell_ended([end], until))
 
 
 def with_cookies(here: Parts, token: answers.Token, status: int = 200) -> Response:

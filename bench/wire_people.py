@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from store.events import Arrival, EventType
 from store.logbook import Turn
+from store.sessions import keys_of
 from store.teller import Teller
 from store.timelines import feed_member
 
@@ -41,5 +42,5 @@ async def _fill(redis: "Redis", streams: int, followed: int) -> None:
                 follows = [b"%d:%d" % (author, 1 + author % 9) for author in followed_by(uid, followed)]
                 pipe.zadd(f"following:{uid}", dict.fromkeys([start, *follows], 0))
                 pipe.zadd(f"feed:{uid}", shown)
-                pipe.set(f"session:00000000-0000-4000-8000-{uid:012d}", b"alive")
+                pipe.set(keys_of(uid, f"00000000-0000-4000-8000-{uid:012d}", "archive")[-1], b"")
             await pipe.execute()

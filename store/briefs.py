@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from store.as_of import AsOf
 from store.cursor import Cursor
 from store.follows import Follows
+from store.sessions import ended_by, keys_of
 from store.timelines import Unknown, redis_or_unknown, told_of
 from store.together import Together
 
@@ -51,7 +52,7 @@ class Briefs:
         return await self._together(_Question(uid, sid, following, feed))
 
     async def _read(self, questions: Sequence[_Question]) -> list[Brief]:
-        sessions = [key for asked in questions for key in (f"session:{asked.sid}", f"session:user:{asked.uid}")]
+        sessions = [key for asked in questions for key in keys_of(asked.uid, asked.sid, "archive")]
         try:
             with redis_or_unknown():
                 async with self._redis.pipeline(transaction=False) as pipe:
@@ -73,21 +74,17 @@ class Briefs:
             b" " + state.get(b"generation", b"is unknown"),
             frozenset(map(int, large)),
         )
-        states, replies = iter(ended), iter(lists)
+        states, replies = zip(*[iter(ended)] * 3, strict=True), iter(lists)
         return [
             Brief(
                 True,
-                _ended(next(states), next(states)),
+                ended_by(next(states)),
                 _as_of(_following(next(replies), start) if asked.following else None, told),
                 _as_of(_feed(replies, start) if asked.feed else None, told),
                 authors,
             )
             for asked in questions
         ]
-
-
-def _ended(session: bytes | None, everyone: bytes | None) -> bool | None:
-    return True if everyone is not None else None if session is None else session == b"ended"
 
 
 def _as_of(list_of: T | None, told: Cursor | None) -> AsOf[T, Cursor] | None:

@@ -8,13 +8,13 @@ from redis.asyncio import Redis
 
 from store.events import Arrival
 from store.logbook import Turn
+from store.sessions import ALIVE_OF_ALL
 from store.timelines import FEED_LENGTH, feed_member, redis_or_unknown
 from store.timelines_scripts import CLAIM, PUSH, TOLD, WARM
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 500  # readers, keys: what one command takes, so that Redis is never busy for long
-_FORGOTTEN_WITH_A_GENERATION = "session:*"  # the archive knows them
 
 
 class Teller:
@@ -38,7 +38,7 @@ class Teller:
             answer = await self._claim([], [self._epoch, self._partitions, uuid4().hex[:8], self._mark, *words])
             if answer[0]:
                 log.warning("the timelines have missed something: all are made anew")
-                await self._forget_sessions()
+                await self._forget_who_lives()
         return {partition: at for partition, at in zip(turns, answer[1:], strict=True) if at >= 0}
 
     async def push(
@@ -95,8 +95,9 @@ class Teller:
                 answers = await pipe.execute()
         return {int(reader) for found in answers for reader in found}
 
-    async def _forget_sessions(self) -> None:
-        async for key in self._redis.scan_iter(_FORGOTTEN_WITH_A_GENERATION, count=1000):
+    async def _forget_who_lives(self) -> None:
+        """Among what was missed may be the end of a session. The marks of ends stay: nobody else may know them yet."""
+        async for key in self._redis.scan_iter(ALIVE_OF_ALL, count=1000):
             await self._redis.unlink(key)
 
     def _turn(self, turn: Turn) -> str:

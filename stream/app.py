@@ -20,6 +20,7 @@ from stream.meters import Meters
 from stream.node import Node
 from stream.plain import BoundedWebsocket, plain_door
 from stream.reasons import EndReason
+from stream.session_ends import hear_session_ends
 from stream.settings import StreamSettings
 from stream.standstill import watch_tail
 from stream.tail import follow_log
@@ -57,7 +58,7 @@ async def run() -> None:
         meters = Meters(node)
         verifier = Verifier(settings.token_keys, settings.token_issuer, settings.token_audience)
 
-        tasks = [follow_log(node, meters), cut_stalled_streams(node), empty_when_told(node)]
+        tasks = [follow_log(node, meters), hear_session_ends(node), cut_stalled_streams(node), empty_when_told(node)]
         tasks += [watch_tail(node), empty_while_standing_still(node)]
         wire = None
         if settings.stream_wire_bind:

@@ -8,6 +8,7 @@ from store.events import EventType, FollowChange
 from store.follows import Follows
 from stream import lifecycle
 from stream.changes import is_superseded, newest_changes
+from stream.heard_ends import HeardEnds
 from stream.reasons import EndReason
 from stream.remembered import Remembered
 from stream.ring import Entry, Ring
@@ -25,6 +26,7 @@ class Hub:
         self._ungrouped: set[Stream] = set()
         self._open = 0
         self._remembered = Remembered(ring.seconds)
+        self._heard_ends = HeardEnds()
         self._in_doubt: set[Stream] = (
             set()
         )  # signed out, or open since before a gap in the log: nothing of them is remembered
@@ -75,11 +77,11 @@ class Hub:
         left = self._remembered.take(uid)
         return left.follows if left else None
 
-    def has_seen_end(self, uid: int, sid: str) -> bool:
-        """Whether the end of the user's session, or of the account, is in the ring."""
-        return any(
+    def has_seen_end(self, uid: int, sid: str | None) -> bool:
+        """Whether the end of the user's session, or of the account, is in the ring or was told beside the log."""
+        return (uid, sid) in self._heard_ends or any(
             entry.arrival.type is EventType.ACCOUNT_DELETED
-            or (entry.arrival.type is EventType.LOGOUT and entry.arrival.sid == sid)
+            or (entry.arrival.type is EventType.LOGOUT and sid is not None and entry.arrival.sid == sid)
             for entry in self._ring.of_author(uid)
         )
 
@@ -125,12 +127,18 @@ class Hub:
                 if stream.place is None:
                     stream.place = entry.seq
                     stream.wake()
-            if arrival.type is EventType.LOGOUT and arrival.sid:
-                self.end_sessions(arrival.actor, arrival.sid)
-            elif arrival.type is EventType.ACCOUNT_DELETED:
-                self.end_sessions(arrival.actor)
+            if arrival.type is EventType.ACCOUNT_DELETED or (arrival.type is EventType.LOGOUT and arrival.sid):
+                sid = arrival.sid if arrival.type is EventType.LOGOUT else None
+                self._heard_ends.forget(arrival.actor, sid)
+                self.end_sessions(arrival.actor, sid)
         for group in list(self._groups):
             group.deliver(entries)
+
+    def hear_end(self, uid: int, sid: str | None = None) -> None:
+        """As `end_sessions`, for an end that was told beside the log. Nobody is let in with it until the log tells it too."""
+        if not self.has_seen_end(uid, sid):
+            self._heard_ends.note(uid, sid)
+        self.end_sessions(uid, sid)
 
     def end_sessions(self, uid: int, sid: str | None = None) -> None:
         """Ends the streams of the user's session, or of all of them, each after what is to be delivered before."""

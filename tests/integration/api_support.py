@@ -19,6 +19,7 @@ from api.app import create_app
 from api.migrate import look_after
 from api.parts import Parts, open_parts
 from api.settings import ApiSettings
+from api.untold_ends import repeat_untold_ends
 from store.broker import BrokerUnavailable, Publisher
 from store.events import Record
 
@@ -158,7 +159,8 @@ async def running_api(
     async with open_parts(settings, None if kafka else publisher) as parts:
         tasks = [asyncio.create_task(look_after(parts.database))]
         if outbox:
-            tasks += [asyncio.create_task(parts.outbox.run()), asyncio.create_task(parts.outbox.watch())]
+            running = (parts.outbox.run(), parts.outbox.watch(), repeat_untold_ends(parts))
+            tasks += [asyncio.create_task(task) for task in running]
         try:
             async with asyncio.timeout(20):
                 await parts.database.migrated.wait()

@@ -150,14 +150,11 @@ async def test_an_archive_restored_from_an_older_copy_makes_the_timelines_anew(c
         await timelines.feed(UID)
 
 
-async def test_a_new_generation_forgets_sessions_but_not_who_has_just_written(client: "Redis", teller: Teller) -> None:
-    sessions = Sessions(client)
-    await sessions.mark_ended("sid", int(time.time()) + 60)
+async def test_a_new_generation_does_not_forget_who_has_just_written(client: "Redis", teller: Teller) -> None:
     await Wrote(client).mark(1, "0-1-5")
 
     await teller.claim(turns(7))
 
-    assert await sessions.is_ended(1, "sid") is None  # the archive knows
     assert await Wrote(client).last(1) == "0-1-5"
     assert await Wrote(client).last(2) is None
 
