@@ -2,9 +2,8 @@
 
 import json
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from redis.asyncio import Redis
 
@@ -61,8 +60,8 @@ class Briefs:
                         if asked.following:
                             pipe.zrange(f"following:{asked.uid}", 0, -1)
                         if asked.feed:
-                            pipe.zrange(f"feed:{asked.uid}", 0, 0)
-                            pipe.zrevrange(f"feed:{asked.uid}", 0, asked.feed - 1)
+                            # All of it, in one command: its last member says whose generation the others are.
+                            pipe.zrevrange(f"feed:{asked.uid}", 0, -1)
                     ended, state, large, *lists = await pipe.execute()
         except Unknown:
             return [Brief(is_reachable=False)] * len(questions)
@@ -74,7 +73,7 @@ class Briefs:
                 _ended(next(states), next(states)),
                 told,
                 _following(next(replies), start) if asked.following else None,
-                _feed(replies, start) if asked.feed else None,
+                _feed(next(replies), start, asked.feed) if asked.feed else None,
                 authors,
             )
             for asked in questions
@@ -99,8 +98,7 @@ def _following(members: list[bytes], start: bytes) -> Follows | None:
     return Follows.of(numbers[::2], numbers[1::2])
 
 
-def _feed(replies: Iterator[Any], start: bytes) -> list[tuple[str, bytes]] | None:
-    first, newest = next(replies), next(replies)
-    if first != [start]:
+def _feed(members: list[bytes], start: bytes, limit: int) -> list[tuple[str, bytes]] | None:
+    if not members or members[-1] != start:
         return None
-    return [(member[:36].decode(), member[37:]) for member in newest if member != start]
+    return [(member[:36].decode(), member[37:]) for member in members[:-1][:limit]]

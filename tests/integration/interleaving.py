@@ -1,9 +1,10 @@
 """Tasks that take turns, one call at a time, in an order that a test chooses: every interleaving of their calls can be tried."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
@@ -61,12 +62,21 @@ class SteppedRedis(Redis):
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         await self.schedule.call()
-        return await super().execute_command(*args, **options)
+        return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         made = _SteppedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
         made.of = self
         return made
+
+
+@asynccontextmanager
+async def stepped_redis(url: str, schedule: Schedule) -> AsyncIterator[SteppedRedis]:
+    """An empty Redis whose every command is one of the schedule's calls."""
+    async with cast("SteppedRedis", SteppedRedis.from_url(url)) as client:
+        client.schedule = schedule
+        await client.flushdb()
+        yield client
 
 
 class _SteppedPipeline(Pipeline):
@@ -78,5 +88,5 @@ class _SteppedPipeline(Pipeline):
             return await super().execute(raise_on_error)
         stack, self.command_stack = self.command_stack, []
         if self.scripts:
-            await self.load_scripts()
+            await self.load_scripts()  # type: ignore[no-untyped-call]
         return [await self.of.execute_command(*args, **options) for args, options in stack]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from redis.asyncio import Redis
 
 from local.process import Process
 from store import teller
@@ -17,10 +18,11 @@ from store.cursor import Cursor
 from store.events import TAKES_BACK, Arrival, EventType, decode
 from store.feed import Feed
 from store.logbook import Turn
+from store.teller import Teller
 from store.timelines import Timelines, Unknown
 from store.topic import Topic
 from store.warming import Warming
-from tests.integration.interleaving import Schedule, SteppedRedis
+from tests.integration.interleaving import Schedule, SteppedRedis, stepped_redis
 from tests.unit.logs import EPOCH, Log
 
 PEOPLE = (1, 2, 3, 4)
@@ -50,7 +52,7 @@ class ModelArchive:
         await self.schedule.call()
         return [a for (a, b), (_, on) in self.follows.items() if b == uid and on][:limit]
 
-    async def newest(self, authors: Iterable[int], before: str | None, limit: int) -> list[Kept]:
+    async def newest(self, authors: Iterable[int], _before: str | None, _limit: int) -> list[Kept]:
         await self.schedule.call()
         return self.kept(authors)
 
@@ -155,9 +157,7 @@ async def test_what_readers_fill_between_any_two_commands_of_the_storekeepers_is
     archive: Any = ModelArchive(schedule)
     log = Log(PARTITIONS)
     acted(random, log, count)
-    async with SteppedRedis.from_url(redis.env["REDIS_URL"]) as client:
-        client.schedule = schedule
-        await client.flushdb()
+    async with stepped_redis(redis.env["REDIS_URL"], schedule) as client:
         feed = Feed(client, archive)
         members = [Warming(client, archive, Topic("x", PARTITIONS, EPOCH), _patiently) for _ in range(PARTITIONS)]
         for partition, warming in enumerate(members):
@@ -167,7 +167,7 @@ async def test_what_readers_fill_between_any_two_commands_of_the_storekeepers_is
         sizes = iter(lambda: random.randint(1, 4), 0)
 
         await schedule.run(
-            {f"member {p}": lambda p=p: member(log, p, archive, members[p], sizes) for p in range(PARTITIONS)}  # type: ignore[misc]
+            {f"member {p}": lambda p=p: member(log, p, archive, members[p], sizes) for p in range(PARTITIONS)}
             | {f"reader {n}": lambda: reader(feed, random.choices(PEOPLE, k=6)) for n in range(2)},
             _mostly_the_last(random),
         )
@@ -213,3 +213,61 @@ async def true(archive: ModelArchive, lists: Iterable[str]) -> dict[str, object]
         truth[f"followers:{uid}"] = sorted(await archive.followers(uid, 100))
         truth[f"feed:{uid}"] = [(kept.id, kept.value) for kept in archive.kept([uid, *following])]
     return {name: truth[name] for name in lists}
+
+
+@pytest.mark.parametrize("renewed", [False, True])
+async def test_a_brief_has_a_whole_list_or_none_whatever_comes_between_two_of_its_commands(
+    redis: Process, renewed: bool
+) -> None:
+    schedule, log = Schedule(), Log(PARTITIONS)
+    archive: Any = ModelArchive(
+        schedule, events={one.id: one for one in (log.append(1, id=n, text="x") for n in (1, 2))}
+    )
+    found = []
+    async with stepped_redis(redis.env["REDIS_URL"], schedule) as client:
+        feed, hand = Feed(client, archive), Teller(client, EPOCH, PARTITIONS)
+        await hand.claim({0: Turn(0, 1), 1: Turn(0, 1)})
+
+        async def comes() -> None:
+            found.append(await feed.brief(1, "sid", following=True, feed=50))
+
+        async def changes() -> None:
+            await hand.forget(["following:1", "feed:1"])
+            if renewed:
+                await Timelines(client).renew()
+                await feed.page(1, None, 50)
+
+        for calls in range(12):  # more than a brief has
+            await feed.page(1, None, 50)
+            await schedule.run({"comes": comes, "changes": changes}, _after(calls))
+
+    whole = [(kept.id, kept.value) for kept in archive.kept([1])]
+    assert all(brief.feed in (None, whole) for brief in found)
+    assert found[-1].feed == whole
+    assert found[0].feed == (whole if renewed else None)
+
+
+def _after(calls: int) -> Callable[[list[str]], str]:
+    """The one who comes has so many calls, then the change has all of its own."""
+
+    def choose(names: list[str]) -> str:
+        nonlocal calls
+        name = "comes" if "comes" in names and (calls > 0 or "changes" not in names) else "changes"
+        calls -= name == "comes"
+        return name
+
+    return choose
+
+
+async def test_no_list_is_forgotten_before_what_it_is_made_from(redis: Process, at_once: None) -> None:
+    forgotten: list[str] = []
+
+    class Noting(Redis):
+        async def unlink(self, *names: Any) -> Any:
+            forgotten.append(names[0].partition(":")[0])
+
+    keys = {f"{kind}:{uid}" for kind in ("feed", "followers", "following") for uid in range(5)}
+    async with Noting.from_url(redis.env["REDIS_URL"]) as client:
+        await Teller(client, EPOCH, PARTITIONS).forget(keys)
+
+    assert forgotten == ["following"] * 5 + ["followers"] * 5 + ["feed"] * 5
