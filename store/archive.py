@@ -164,6 +164,14 @@ class Archive:
         await self._whole()
         return found
 
+    async def still_there(self, ids: Sequence[str]) -> set[str]:
+        """Those of the events that are here: the others were taken out, or their author's account has ended."""
+        if not ids:
+            return set()
+        with mongo_or_unavailable():
+            wanted = {"_id": {"$in": list(ids)}, "gone": {"$exists": False}}
+            return {row["_id"] async for row in self._events.find(wanted, {"_id": 1})}
+
     async def is_taken_back(self, author: int, post: object) -> bool:
         """Whether the author's deletion of the post is here."""
         with mongo_or_unavailable():

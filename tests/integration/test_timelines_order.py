@@ -63,6 +63,10 @@ class ModelArchive:
             Kept(a.id, a.partition, a.offset, a.type, a.value) for a in sorted(found, key=lambda a: a.id, reverse=True)
         ]
 
+    async def still_there(self, ids: Iterable[str]) -> set[str]:
+        await self.schedule.call()
+        return {one for one in ids if one in self.events}
+
     async def add(self, batch: list[Arrival]) -> None:
         await self.schedule.call()
         for arrival in batch:
