@@ -12,7 +12,7 @@ from heapq import merge
 from typing import cast
 
 from store import cursor
-from store.events import Arrival
+from store.events import Arrival, EventType, NotAnEvent, decode
 from stream.frames import Frame
 
 # Below this many entries a look at each is cheaper than a search in the index of every author.
@@ -61,10 +61,13 @@ class Ring:
         return self._bytes
 
     def append(self, arrival: Arrival, now: float) -> Entry | None:
-        """Adds an event, or returns None for one that was seen already (a reader that began again a little earlier)."""
+        """Adds an event, or returns None for one that was seen already: a reader that began again a little earlier, or a record
+        that stands twice in the log while the first is here, or, of a post, its deletion is."""
         if arrival.offset < self.next[arrival.partition]:
             return None
         self.pass_over(arrival.partition, arrival.offset)
+        if self._stands_twice(arrival):
+            return None
         entry = Entry(self.head, arrival, Frame(str(arrival.type), arrival.value, self.cursor()), now)
         self._entries.append(entry)
         self._by_author[arrival.actor].append(entry.seq)
@@ -120,6 +123,18 @@ class Ring:
         """Drops what is too old; `append` does so too, this is for quiet times."""
         self._drop_old(now)
 
+    def _stands_twice(self, arrival: Arrival) -> bool:
+        seqs = self._by_author.get(arrival.actor)
+        # The ids of an author's events ascend: what is newer than the newest is new, and nothing else is looked at.
+        if not seqs or arrival.id > self[seqs[-1]].arrival.id:
+            return False
+        post = _post(arrival) if arrival.type is EventType.POST else None
+        return any(
+            one.arrival.id == arrival.id
+            or (post is not None and one.arrival.type is EventType.POST_DELETED and _post(one.arrival) == post)
+            for one in self.of_author(arrival.actor)
+        )
+
     def _drop_old(self, now: float) -> None:
         while self._oldest < self.head:
             entry = self[self._oldest]
@@ -138,3 +153,11 @@ class Ring:
         if self._oldest - self._first > 1024 and self._oldest - self._first > len(self._entries) // 2:
             del self._entries[: self._oldest - self._first]
             self._first = self._oldest
+
+
+def _post(arrival: Arrival) -> object:
+    """The number of the post; None if the value is not an event's JSON, which nobody has looked at."""
+    try:
+        return decode(arrival.value)["object"].get("id")  # type: ignore[attr-defined]
+    except NotAnEvent:
+        return None
