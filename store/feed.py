@@ -9,12 +9,19 @@ from redis.asyncio import Redis
 from store import cursor
 from store.archive import Archive, ArchiveUnavailable, open_archive
 from store.briefs import Brief, Briefs
+from store.bulkhead import Bulkhead, BulkheadFull
 from store.cursor import BadCursor, Cursor
 from store.events import actor_of, is_event_id
 from store.settings import Settings
 from store.timelines import FEED_LENGTH, MOST_FOLLOWERS, Timelines, Unknown, feed_member, open_redis
 
 MAX_LIMIT = 100
+# Calls to the archive at a time, half of its driver's connections: the other half is for what is short. The others wait here, and
+# not in the driver, where waiting counts as the call.
+_COLD_AT_ONCE = 16
+# As long as a call may take: behind a MongoDB that hangs nobody waits for more than one call of somebody else's. Who waits is a
+# request or an opening, of which the edge and the node let in so many.
+_TURN_SECONDS = 5.0
 
 
 class FeedUnavailable(Exception):
@@ -43,6 +50,7 @@ class Feed:
 
     def __init__(self, redis: "Redis", archive: Archive) -> None:
         self._timelines, self._briefs, self._archive = Timelines(redis), Briefs(redis), archive
+        self._cold = Bulkhead(_COLD_AT_ONCE, _TURN_SECONDS)
 
     async def brief(self, uid: int, sid: str, *, following: bool = False, feed: int = 0) -> Brief:
         """What Redis knows of somebody who comes. It never raises."""
@@ -63,7 +71,7 @@ class Feed:
         try:
             place = await self._archive.progress()
             items = await (self._older(uid, before, limit, place) if before else self._newest(uid, limit, place))
-        except ArchiveUnavailable as error:
+        except (ArchiveUnavailable, BulkheadFull) as error:
             raise FeedUnavailable(str(error)) from error
         return _page(items, limit, place)
 
@@ -72,7 +80,7 @@ class Feed:
         archive knows. Raises FeedUnavailable."""
         try:
             return await self._following(uid, needed)
-        except ArchiveUnavailable as error:
+        except (ArchiveUnavailable, BulkheadFull) as error:
             raise FeedUnavailable(str(error)) from error
 
     async def followers(self, uids: Sequence[int]) -> dict[int, list[int]]:
@@ -96,7 +104,8 @@ class Feed:
             return await self._timelines.following(uid, needed)
         key = f"following:{uid}"
         token = await self._lease(key)
-        found = await self._archive.following(uid)
+        async with self._cold.inside():
+            found = await self._archive.following(uid)
         await self._fill(key, token, [f"{followee}:{seq}".encode() for followee, seq in found.items()])
         return found
 
@@ -122,7 +131,7 @@ class Feed:
 
         None if the feed does not reach far enough back for that.
         """
-        theirs = [(kept.id, kept.value) for kept in await self._archive.newest(authors, None, limit)]
+        theirs = await self._archived(authors, None, limit)
         others = [(event_id, body) for event_id, body in warm if actor_of(body) not in authors]
         mixed = sorted([*others, *theirs], reverse=True)[:limit]
         is_cut = len(warm) >= FEED_LENGTH
@@ -130,7 +139,11 @@ class Feed:
 
     async def _older(self, uid: int, before: str | None, limit: int, place: Cursor) -> list[tuple[str, bytes]]:
         authors = [uid, *await self._following(uid, place)]
-        return [(kept.id, kept.value) for kept in await self._archive.newest(authors, before, limit)]
+        return await self._archived(authors, before, limit)
+
+    async def _archived(self, authors: list[int], before: str | None, limit: int) -> list[tuple[str, bytes]]:
+        async with self._cold.inside():
+            return [(kept.id, kept.value) for kept in await self._archive.newest(authors, before, limit)]
 
     async def _lease(self, key: str) -> str | None:
         with suppress(Unknown):

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import nullcontext
 
 from store import cursor
 from store.briefs import Brief
@@ -45,8 +44,7 @@ class Opening:
             return
         follows = hub.known_follows(stream.uid) if knows else self._told(brief)
         if follows is None:
-            async with self._node.cold:
-                follows = Follows(await feed.following(stream.uid, Cursor(self._ring.epoch, tuple(self._ring.floor))))
+            follows = Follows(await feed.following(stream.uid, Cursor(self._ring.epoch, tuple(self._ring.floor))))
             heed_cancellation()  # or a stream that was removed meanwhile would be told of events for ever
         hub.subscribe(stream, follows)
         resumed = isinstance(start, Cursor) and await self._reachable(start.offsets)
@@ -60,9 +58,7 @@ class Opening:
 
     async def anew(self, gap: str | None, lost: str | None, brief: Brief | None = None) -> list[Frame]:
         """A snapshot, after a gap if there is one to tell of; the stream goes on where the snapshot is complete."""
-        is_warm = brief is not None and brief.feed is not None
-        async with nullcontext() if is_warm else self._node.cold:
-            page = await self._node.feed.page(self._stream.uid, None, _SNAPSHOT, brief)
+        page = await self._node.feed.page(self._stream.uid, None, _SNAPSHOT, brief)
         place = cursor.decode(page.cursor) if page.cursor else None
         if place is None or place.epoch != self._ring.epoch or not self._ring.reaches(place.offsets):
             # The storekeeper is behind the ring's oldest events, or has never run: what lies between cannot be had now.
