@@ -68,6 +68,20 @@ class Archive:
             for name, keys, options in INDEXES:
                 await self._database[name].create_index(keys, **options)
 
+    async def note_highest(self) -> None:
+        """Notes the highest numbers of an archive that a version has filled which did not keep them."""
+        state = await self.log(lambda logbook: logbook.state())
+        if state is None or state.highest is not None:
+            return
+        with mongo_or_unavailable(), timeout(_INDEXING):
+            newest = await self._events.find_one({"actor": {"$gte": 1}}, sort=[("_id", DESCENDING)])
+            actor = await self._events.find_one({"actor": {"$gte": 1}}, sort=[("actor", DESCENDING)])
+            post = await self._events.find_one({"post": {"$gte": 1}}, sort=[("post", DESCENDING)])
+        if newest is not None and actor is not None:
+            found = {"actor": actor["actor"], "event": f"{newest['_id']} {newest['actor']}"}
+            found |= {"post": post["post"]} if post is not None else {}
+            await self.log(lambda logbook: logbook.note_highest(found))
+
     async def add(self, epoch: str, arrivals: Sequence[Arrival]) -> None:
         """Keeps the events of the topic, each once by its id, whatever was added before; a deleted post's event is taken out.
 
@@ -125,6 +139,20 @@ class Archive:
             found = {row["followee"]: row["seq"] async for row in self._follows.find({"follower": uid, "on": True})}
         await self._whole()
         return found
+
+    async def follows_after(self, pair: str, limit: int) -> list[tuple[str, FollowChange]]:
+        """The first `limit` pairs, on or off, after this one, each with its name and the last change of it."""
+        with mongo_or_unavailable():
+            rows = await self._follows.find({"_id": {"$gt": pair}}).sort("_id", ASCENDING).limit(limit).to_list(limit)
+        return [(row["_id"], FollowChange(row["follower"], row["followee"], row["seq"], row["on"])) for row in rows]
+
+    async def departed_after(self, name: str, limit: int) -> list[tuple[str, int]]:
+        """The first `limit` people after this one whose accounts have ended in the last 30 days, each with the name in the order."""
+        first = user_name("")
+        with mongo_or_unavailable():
+            named = {"_id": {"$gt": max(name, first), "$lt": first + "~"}}
+            rows = await self._ended.find(named).sort("_id", ASCENDING).limit(limit).to_list(limit)
+        return [(row["_id"], int(row["_id"].removeprefix(first))) for row in rows]
 
     async def followers(self, uid: int, limit: int) -> list[int]:
         """At most `limit` of the user's followers."""

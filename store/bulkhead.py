@@ -1,6 +1,6 @@
 """A bulkhead: so many calls to a server at a time, the others wait here, and who waits too long is refused.
 
-A driver that is given more calls than it has connections lets them wait inside their own time limits: then all fail, and none is served.
+A driver that is given more calls than it has connections lets them wait inside their own time limits: all fail, and none is served.
 """
 
 import asyncio

@@ -20,6 +20,7 @@ from store.batch import departed, ended
 from store.broker import BrokerUnavailable, Publisher, close, open_reader
 from store.dead import understood
 from store.events import Arrival
+from store.highest import highest_of
 from store.meters import Meters
 from store.sessions import KEPT_ENDED
 from store.settings import Settings
@@ -56,6 +57,7 @@ class Storekeeper:
             self._redis = await stack.enter_async_context(open_redis(self._settings))
             self._dead = await stack.enter_async_context(Publisher(self._settings, self._settings.kafka_dead_topic))
             await self._patiently(self._archive.ensure_indexes)
+            await self._patiently(self._archive.note_highest)
             while True:
                 topic = await ensure_topics(self._settings)
                 reader = open_reader(self._settings, group=GROUP)
@@ -96,7 +98,8 @@ class Storekeeper:
             self._meters.dead.inc(len(dead))
         await self._patiently(lambda: self._into_archive(turns.epoch, arrivals))
         await warming.tell(arrivals, spans, turns)
-        await self._patiently(lambda: turns.record(spans))
+        highest = highest_of(arrivals)
+        await self._patiently(lambda: turns.record(spans, highest))
         self._meters.batch_seconds.observe(time.monotonic() - began)
         self._meters.kept.inc(sum(map(len, batch.values())))
 
