@@ -43,4 +43,4 @@ async def run() -> None:
         parts = await stack.enter_async_context(open_parts(settings))
         stack.push_async_callback(parts.outbox.flush)
         tasks = (look_after(parts.database), tidy(parts.database), parts.outbox.run(), parts.outbox.watch())
-        await serve_until_sigterm(create_app(parts), settings.api_bind, *tasks)
+        await serve_until_sigterm(create_app(parts), settings.api_bind, *tasks, parts.numbers.watch())

@@ -147,7 +147,7 @@ class Archive:
         return [(row["_id"], FollowChange(row["follower"], row["followee"], row["seq"], row["on"])) for row in rows]
 
     async def departed_after(self, name: str, limit: int) -> list[tuple[str, int]]:
-        """The first `limit` people after this one whose accounts have ended in the last 30 days, each with the name in the order."""
+        """The first `limit` people after this name, each with theirs, whose accounts have ended in the last 30 days."""
         first = user_name("")
         with mongo_or_unavailable():
             named = {"_id": {"$gt": max(name, first), "$lt": first + "~"}}

@@ -1,19 +1,18 @@
 """The feed of one reader, page by page: what is warm from Redis, the rest from the archive."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
 from store import cursor
-from store.archive import Archive, ArchiveUnavailable, open_archive
+from store.archive import Archive, ArchiveUnavailable
 from store.briefs import Brief, Briefs
 from store.bulkhead import Bulkhead, BulkheadFull
 from store.cursor import BadCursor, Cursor
 from store.events import actor_of, is_event_id
-from store.settings import Settings
-from store.timelines import FEED_LENGTH, MOST_FOLLOWERS, Timelines, Unknown, feed_member, open_redis
+from store.timelines import FEED_LENGTH, MOST_FOLLOWERS, Timelines, Unknown, feed_member
 
 MAX_LIMIT = 100
 # Calls to the archive at a time, half of its driver's connections: the other half is for what is short. The others wait here, and
@@ -36,13 +35,6 @@ class Page:
     ids: list[str]
     next: str | None
     cursor: str
-
-
-@asynccontextmanager
-async def open_feed(settings: Settings) -> AsyncIterator["Feed"]:
-    """A feed on connections of its own; neither Redis nor MongoDB need be there yet."""
-    async with open_redis(settings) as redis, open_archive(settings) as archive:
-        yield Feed(redis, archive)
 
 
 class Feed:

@@ -62,7 +62,7 @@ class Turns(ConsumerRebalanceListener):  # type: ignore[misc]
         return spans
 
     async def record(self, spans: Mapping[int, tuple[int, int]], highest: Mapping[str, int | str]) -> None:
-        """Everything in these is kept, with these highest numbers. Raises OutOfTurn if what lies before is not, ArchiveUnavailable."""
+        """Everything in these is kept, with these highest numbers. Raises OutOfTurn if what is before them is not."""
         if not await self._archive.log(lambda logbook: logbook.advance(self._topic.epoch, spans, highest)):
             raise OutOfTurn("the archive has not come as far as this batch begins")
         for partition, (_, end) in spans.items():

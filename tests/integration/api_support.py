@@ -156,7 +156,7 @@ async def running_api(
     """
     publisher = Remembering(settings, log)
     async with open_parts(settings, None if kafka else publisher) as parts:
-        tasks = [asyncio.create_task(look_after(parts.database))]
+        tasks = [asyncio.create_task(look_after(parts.database)), asyncio.create_task(parts.numbers.watch())]
         if outbox:
             tasks += [asyncio.create_task(parts.outbox.run()), asyncio.create_task(parts.outbox.watch())]
         try:
