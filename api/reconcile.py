@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from aiokafka.errors import KafkaError
+
 from api.departures import insert_departure
 from api.migrate import migrate
 from api.numbers import select_next
@@ -45,7 +47,7 @@ async def reconcile(settings: ApiSettings, say: Say) -> None:
                 else "whom people follow was as the archive has it"
             )
             say(f"{await _depart_again(primary, archive)} accounts that had left before have left again")
-    except (ArchiveUnavailable, DatabaseUnavailable, TimeoutError) as error:
+    except (ArchiveUnavailable, DatabaseUnavailable, KafkaError, TimeoutError) as error:
         raise CannotReconcile(f"{error or 'Kafka has stopped answering'}; type the same command again") from error
     say("done: every API takes actions again within a second")
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from time import monotonic
 from typing import Any, TypeVar
 
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, UpdateOne, WriteConcern, timeout
@@ -32,6 +33,8 @@ __all__ = ["Archive", "ArchiveUnavailable", "Kept", "open_archive"]
 T = TypeVar("T")
 
 _TIMEOUT_MS = 5000
+# For all of a reading, which may be many calls: shorter than the lease under which the answer is kept (store/timelines.py).
+_READING = 20.0
 _INDEXING = 3600  # seconds: an index of an archive that is large already takes its time
 
 
@@ -163,7 +166,9 @@ class Archive:
     async def newest(self, authors: Iterable[int], before: str | None, limit: int) -> list[Kept]:
         """The authors' newest events with ids below `before`, newest first; the archive is whole. Without what takes back."""
         found: list[Kept] = []
+        until = monotonic() + _READING
         for some in slices(authors):
+            _ensure_time(until)
             ids = {} if before is None else {"$lt": before}
             if len(found) == limit:
                 ids["$gt"] = found[-1].id
@@ -178,7 +183,9 @@ class Archive:
     async def between(self, epoch: str, authors: Iterable[int], partition: int, span: range, limit: int) -> list[Kept]:
         """The authors' first `limit` events in a span of the topic's partition, in the log's order, out of a whole archive."""
         found: list[Kept] = []
+        until = monotonic() + _READING
         for some in slices(authors):
+            _ensure_time(until)
             stop = found[-1].offset if len(found) == limit else span.stop
             wanted = {
                 "actor": {"$in": some},
@@ -234,3 +241,8 @@ class Archive:
         if state is None or state.lack:
             raise ArchiveUnavailable(state.lack if state else "the archive is empty: no storekeeper has ever run on it")
         return state
+
+
+def _ensure_time(until: float) -> None:
+    if monotonic() > until:
+        raise ArchiveUnavailable(f"MongoDB answers each call, and not all of a reading within {_READING} s")

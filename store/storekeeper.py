@@ -36,6 +36,8 @@ GROUP = "storekeeper"
 _BATCH = 500
 _POLL_MS = 1000
 _LONGEST_DELAY = 5.0
+# For what lag tools read. The library looks for the group's coordinator without end, and the work needs none.
+_COMMIT_SECONDS = 5.0
 
 
 class Storekeeper:
@@ -107,8 +109,9 @@ class Storekeeper:
         """For lag tools; a partition that was given to somebody else meanwhile is none of our business."""
         at = {place: turns.mine[place.partition].next for place in reader.assignment() if place.partition in turns.mine}
         if at:  # the library refuses to commit nothing, which is what is left when all has gone to others
-            with suppress(KafkaError):
-                await reader.commit(at)
+            with suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(_COMMIT_SECONDS):
+                    await reader.commit(at)
 
     def _tell_lag(self, reader: AIOKafkaConsumer, turns: Turns) -> None:
         ends = {at.partition: reader.highwater(at) for at in reader.assignment()}

@@ -21,6 +21,7 @@ from api.parts import Parts, open_parts
 from api.settings import ApiSettings
 from store.broker import BrokerUnavailable, Publisher
 from store.events import Record
+from store.process import cancel
 
 EDGE_SECRET = "a-secret-of-the-edge"
 PASSWORD = "correct horse"
@@ -166,9 +167,7 @@ async def running_api(
             for task in tasks:
                 assert not task.done(), task
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel(*tasks)
 
 
 @pytest.fixture(scope="module")

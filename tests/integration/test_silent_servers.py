@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import pytest
 from aiokafka.errors import KafkaError
@@ -36,7 +37,7 @@ async def silent(names: dict[str, object]) -> AsyncIterator[Settings]:
         writer.close()
 
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0, backlog=1000)
-    at = "127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+    at = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     yield settings_of(
         {
             **names,
@@ -145,7 +146,7 @@ async def test_a_commit_that_kafka_does_not_answer_stops_no_storekeeper(
             pass
 
     class Mine:
-        mine = {0: Turn(5, 1)}
+        mine: ClassVar = {0: Turn(5, 1)}
 
     monkeypatch.setattr(storekeeper, "_COMMIT_SECONDS", 0.1, raising=False)
     keeper = storekeeper.Storekeeper(silent, METERS)
