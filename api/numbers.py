@@ -14,7 +14,7 @@ from typing import Any
 from api.database import Database
 from api.errors import ApiError
 from api.pool import DatabaseUnavailable, Pool
-from api.rows import fetch_one
+from api.rows import execute, fetch_one
 from store.archive import Archive, ArchiveUnavailable
 from store.highest import Highest
 
@@ -111,3 +111,11 @@ async def select_next(conn: Any, table: str) -> int:
     row = await fetch_one(conn, f"SHOW CREATE TABLE {table}")
     found = _NEXT.search(row[1]) if row else None
     return int(found[1]) if found else 1
+
+
+async def raise_next(conn: Any, table: str, least: int) -> int:
+    """Sees to it that the next row gets no less than this. The number that it would have got."""
+    found = await select_next(conn, table)
+    if found < least:
+        await execute(conn, f"ALTER TABLE {table} AUTO_INCREMENT = {least:d}")
+    return found
