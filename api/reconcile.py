@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from api.departures import insert_departure
 from api.migrate import migrate
-from api.numbers import select_next
+from api.numbers import raise_next
 from api.pool import DatabaseUnavailable, Pool
 from api.rows import execute, fetch_all, marks
 from api.settings import ApiSettings
@@ -83,12 +83,8 @@ async def _raise(primary: Pool, archive: Archive, say: Say) -> None:
     highest = state.highest
     async with primary.connection(_SECONDS) as conn:
         for table, known in (("users", highest.actor), ("posts", highest.post)):
-            following = await select_next(conn, table)
-            if following <= known:
-                await execute(conn, f"ALTER TABLE {table} AUTO_INCREMENT = {known + 1:d}")
-            say(
-                f"{table}: the next number was {following}, the archive knows {known}: it is {max(following, known + 1)}"
-            )
+            was = await raise_next(conn, table, known + 1)
+            say(f"{table}: the next number was {was}, the archive knows {known}: it is {max(was, known + 1)}")
         await execute(
             conn,
             "UPDATE last_events SET event_id = GREATEST(event_id, %s) WHERE author = %s",

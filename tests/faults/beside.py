@@ -14,8 +14,8 @@ from uuid import uuid4
 
 import httpx
 
+from api.numbers import raise_next
 from api.pool import Pool
-from api.rows import execute
 from api.settings import Dsn
 from local.http_check import expect_200
 from local.ports import free_port
@@ -166,7 +166,7 @@ async def _give_out_above(system: System, number: int) -> None:
     """MySQL is to know the numbers that nobody has, or it would be taken for one that was set back."""
     async with Pool("primary", Dsn.parse(system.env["MYSQL_PRIMARY"])) as primary, primary.connection(10) as conn:
         for table in ("users", "posts"):
-            await execute(conn, f"ALTER TABLE {table} AUTO_INCREMENT = {number}")
+            await raise_next(conn, table, number)
 
 
 def _record(actor: int, type: EventType, **object: object) -> tuple[str, Record]:

@@ -6,7 +6,7 @@ from store.settings import Settings
 from store.timelines import open_redis
 from tests.faults.bare import Reader
 from tests.faults.beside import Beside
-from tests.faults.model import until
+from tests.integration.test_storekeeper import until
 
 
 async def test_g3_a_post_that_stands_again_behind_its_deletion_comes_back_nowhere(beside: Beside) -> None:
