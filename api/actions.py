@@ -9,6 +9,7 @@ from typing import Any
 
 from api.database import Database, commit
 from api.errors import ApiError
+from api.numbers import Numbers
 from api.outbox import Outbox
 from store.events import Event, EventType, Person, encode, new_event
 
@@ -37,8 +38,8 @@ class Action:
 class Actions:
     """Begins actions and brings them to their end."""
 
-    def __init__(self, database: Database, outbox: Outbox) -> None:
-        self._database, self._outbox = database, outbox
+    def __init__(self, database: Database, outbox: Outbox, numbers: Numbers) -> None:
+        self._database, self._outbox, self._numbers = database, outbox, numbers
         self._ending: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -48,6 +49,7 @@ class Actions:
         The user's row is locked first, so that the actions of one user follow each other on however many processes: the ids of
         their outbox rows and events are in the order of their commits, and `now` is read after the one before has committed.
         """
+        self._numbers.ensure_new()
         async with self._database.transaction(begin=False) as conn:
             actor, last = await begin_by(conn, uid)
             if actor is None:
@@ -59,6 +61,7 @@ class Actions:
     @asynccontextmanager
     async def by_somebody_new(self, username: str) -> AsyncIterator[Action]:
         """An action of somebody who has no row yet; the block inserts it and sets `actor`."""
+        self._numbers.ensure_new()
         async with self._database.transaction() as conn:
             action = Action(conn, Person(0, username), _now())
             yield action

@@ -48,6 +48,7 @@ async def run() -> None:
             tidy(parts.database),
             parts.outbox.run(),
             parts.outbox.watch(),
+            parts.numbers.watch(),
             repeat_untold_ends(parts),
         )
         await serve_until_sigterm(create_app(parts), settings.api_bind, *tasks)

@@ -22,7 +22,10 @@ async def healthz() -> dict[str, str]:
 @public
 @hide
 async def readyz() -> tuple[dict[str, object], int]:
-    """Ready while one of the two MySQL servers answers: reads go on without the primary, and events wait without Kafka."""
+    """Ready while one of the two MySQL servers answers: reads go on without the primary, and events wait without Kafka.
+
+    Not ready while the numbers of MySQL are below those of the archive: see numbers.py.
+    """
     here = parts()
     database = here.database
     missing = {}
@@ -30,6 +33,10 @@ async def readyz() -> tuple[dict[str, object], int]:
         missing["tables"] = "the primary has not been reached yet"
     elif not (database.primary.up or database.replica.up):
         missing["mysql"] = "neither the primary nor the replica answers"
+    elif not here.numbers.compared.is_set():
+        missing["numbers"] = "the numbers of MySQL have not been compared with the archive's yet"
+    elif here.numbers.proof:
+        missing["numbers"] = here.numbers.proof
     replica = "down" if not database.replica.up else "late" if database.replica_is_late else "up"
     body = {
         "ready": not missing,

@@ -9,12 +9,14 @@ from quart import current_app
 
 from api.actions import Actions
 from api.database import Database
+from api.numbers import Numbers
 from api.outbox import Outbox
 from api.passwords import Passwords
 from api.settings import ApiSettings
 from api.tries import Tries
+from store.archive import open_archive
 from store.broker import Publisher
-from store.feed import Feed, open_feed
+from store.feed import Feed
 from store.sessions import Sessions
 from store.settings import SettingsError
 from store.timelines import Wrote, open_redis
@@ -27,6 +29,7 @@ class Parts:
 
     settings: ApiSettings
     database: Database
+    numbers: Numbers
     outbox: Outbox
     actions: Actions
     passwords: Passwords
@@ -52,12 +55,14 @@ async def open_parts(settings: ApiSettings, publisher: Publisher | None = None) 
         raise SettingsError(f"TOKEN_SIGNING_KEY or TOKEN_KEYS: {error}") from error
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(open_redis(settings))
-        feed = await stack.enter_async_context(open_feed(settings))
+        archive = await stack.enter_async_context(open_archive(settings))
+        feed = Feed(await stack.enter_async_context(open_redis(settings)), archive)
         database = await stack.enter_async_context(Database(settings, Wrote(redis)))
         publisher = await stack.enter_async_context(publisher or Publisher(settings))
         passwords = await stack.enter_async_context(Passwords())
         outbox = Outbox(database, publisher)
-        actions = Actions(database, outbox)
+        numbers = Numbers(database, archive)
+        actions = Actions(database, outbox, numbers)
         tries = Tries(redis, settings.limit_tries, settings.limit_tries_window)
         sessions = Sessions(redis, "primary")
-        yield Parts(settings, database, outbox, actions, passwords, signer, verifier, sessions, feed, tries)
+        yield Parts(settings, database, numbers, outbox, actions, passwords, signer, verifier, sessions, feed, tries)

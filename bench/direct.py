@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from api.numbers import raise_next
+from api.pool import Pool
+from api.settings import Dsn
 from store.broker import Publisher
 from store.events import EventType, Person, Record, encode, new_event, record_of
 from store.settings import Settings
@@ -78,8 +81,13 @@ async def direct(directory: Path) -> AsyncIterator[Direct]:
     os.environ.update({name: value.strip("'\"") for name, value in told.items()})
     settings = Settings.read()
     signer = Signer(Path(os.environ["TOKEN_SIGNING_KEY"]), settings.token_issuer, settings.token_audience, 3600)
+    base = _FIRST_ID + int(asyncio.get_running_loop().time() * 1000) % 10**6 * 10**5
+    # The archive will know these numbers: a MySQL that has not given them out would be taken for one that was set back.
+    async with Pool("primary", Dsn.parse(os.environ["MYSQL_PRIMARY"])) as primary, primary.connection(10) as conn:
+        for table in ("users", "posts"):
+            await raise_next(conn, table, base + 10**6)
     async with Publisher(settings) as publisher:
-        yield Direct(publisher, signer, _FIRST_ID + int(asyncio.get_running_loop().time() * 1000) % 10**6 * 10**5)
+        yield Direct(publisher, signer, base)
 
 
 def resident_kb(pid: int) -> int:

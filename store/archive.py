@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from time import monotonic
 from typing import Any, TypeVar
 
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, UpdateOne, WriteConcern, timeout
@@ -34,6 +35,8 @@ T = TypeVar("T")
 
 _TIMEOUT_MS = 5000
 _ONE_TRIP = 20_000  # as many streams as a node takes: who asks for the progress gets one answer, however many there are
+# For all of a reading, which may be many calls: shorter than the lease under which the answer is kept (store/timelines.py).
+_READING = 20.0
 _INDEXING = 3600  # seconds: an index of an archive that is large already takes its time
 
 
@@ -71,6 +74,20 @@ class Archive:
         with mongo_or_unavailable(), timeout(_INDEXING):
             for name, keys, options in INDEXES:
                 await self._database[name].create_index(keys, **options)
+
+    async def note_highest(self) -> None:
+        """Notes the highest numbers of an archive that a version has filled which did not keep them."""
+        state = await self.log(lambda logbook: logbook.state())
+        if state is None or state.highest is not None:
+            return
+        with mongo_or_unavailable(), timeout(_INDEXING):
+            newest = await self._events.find_one({"actor": {"$gte": 1}}, sort=[("_id", DESCENDING)])
+            actor = await self._events.find_one({"actor": {"$gte": 1}}, sort=[("actor", DESCENDING)])
+            post = await self._events.find_one({"post": {"$gte": 1}}, sort=[("post", DESCENDING)])
+        if newest is not None and actor is not None:
+            found = {"actor": actor["actor"], "event": f"{newest['_id']} {newest['actor']}"}
+            found |= {"post": post["post"]} if post is not None else {}
+            await self.log(lambda logbook: logbook.note_highest(found))
 
     async def add(self, epoch: str, arrivals: Sequence[Arrival]) -> None:
         """Keeps the events of the topic, each once by its id, whatever was added before; a deleted post's event is taken out.
@@ -140,6 +157,20 @@ class Archive:
             row = await self._follows.find_one({"_id": f"{follower}:{followee}"}, {"seq": 1})
         return await self._as_of(before, row["seq"] if row else 0)
 
+    async def follows_after(self, pair: str, limit: int) -> list[tuple[str, FollowChange]]:
+        """The first `limit` pairs, on or off, after this one, each with its name and the last change of it."""
+        with mongo_or_unavailable():
+            rows = await self._follows.find({"_id": {"$gt": pair}}).sort("_id", ASCENDING).limit(limit).to_list(limit)
+        return [(row["_id"], FollowChange(row["follower"], row["followee"], row["seq"], row["on"])) for row in rows]
+
+    async def departed_after(self, name: str, limit: int) -> list[tuple[str, int]]:
+        """The first `limit` people after this name, each with theirs, whose accounts have ended in the last 30 days."""
+        first = user_name("")
+        with mongo_or_unavailable():
+            named = {"_id": {"$gt": max(name, first), "$lt": first + "~"}}
+            rows = await self._ended.find(named).sort("_id", ASCENDING).limit(limit).to_list(limit)
+        return [(row["_id"], int(row["_id"].removeprefix(first))) for row in rows]
+
     async def followers(self, uid: int, limit: int) -> list[int]:
         """At most `limit` of the user's followers."""
         with mongo_or_unavailable():
@@ -152,7 +183,9 @@ class Archive:
         """The authors' newest events with ids below `before`, newest first; the archive is whole. Without what takes back."""
         since = place or await self.progress()
         found: list[Kept] = []
+        until = monotonic() + _READING
         for some in slices(authors):
+            _ensure_time(until)
             ids = {} if before is None else {"$lt": before}
             if len(found) == limit:
                 ids["$gt"] = found[-1].id
@@ -173,7 +206,9 @@ class Archive:
         """
         found: list[Kept] = []
         stop = span.stop
+        until = monotonic() + _READING
         for some in slices(authors):
+            _ensure_time(until)
             wanted = {
                 "actor": {"$in": some},
                 "part": partition,
@@ -193,6 +228,14 @@ class Archive:
             stop = stop if first_left_out is None else first_left_out
         await self._whole()
         return found, stop
+
+    async def still_there(self, ids: Sequence[str]) -> set[str]:
+        """Those of the events that are here: the others were taken out, or their author's account has ended."""
+        if not ids:
+            return set()
+        with mongo_or_unavailable():
+            wanted = {"_id": {"$in": list(ids)}, "gone": {"$exists": False}}
+            return {row["_id"] async for row in self._events.find(wanted, {"_id": 1})}
 
     async def is_taken_back(self, author: int, post: object) -> AsOf[bool, Cursor]:
         """Whether the author's deletion of the post is here. The archive is whole."""
@@ -246,3 +289,8 @@ class Archive:
         if state is None or state.lack:
             raise ArchiveUnavailable(state.lack if state else "the archive is empty: no storekeeper has ever run on it")
         return state
+
+
+def _ensure_time(until: float) -> None:
+    if monotonic() > until:
+        raise ArchiveUnavailable(f"MongoDB answers each call, and not all of a reading within {_READING} s")

@@ -102,6 +102,6 @@ def gone_until() -> datetime:
     return datetime.now(UTC) + _GONE_KEPT
 
 
-def user_name(uid: int) -> str:
+def user_name(uid: int | str) -> str:
     """Stands for every session of the user, in the place of one session's id."""
     return f"user:{uid}"

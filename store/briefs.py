@@ -2,9 +2,9 @@
 
 import json
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from redis.asyncio import Redis
 
@@ -64,8 +64,8 @@ class Briefs:
                         if asked.following:
                             pipe.zrange(f"following:{asked.uid}", 0, -1)
                         if asked.feed:
-                            pipe.zrange(f"feed:{asked.uid}", 0, 0)
-                            pipe.zrevrange(f"feed:{asked.uid}", 0, asked.feed - 1)
+                            # All of it, in one command: its last member says whose generation the others are.
+                            pipe.zrevrange(f"feed:{asked.uid}", 0, -1)
                     ended, state, large, *lists = await pipe.execute()
         except Unknown:
             return [Brief(is_reachable=False)] * len(questions)
@@ -80,7 +80,7 @@ class Briefs:
                 True,
                 ended_by(next(states)),
                 _as_of(_following(next(replies), start) if asked.following else None, told),
-                _as_of(_feed(replies, start) if asked.feed else None, told),
+                _as_of(_feed(next(replies), start, asked.feed) if asked.feed else None, told),
                 authors,
             )
             for asked in questions
@@ -99,8 +99,7 @@ def _following(members: list[bytes], start: bytes) -> Follows | None:
     return Follows.of(numbers[::2], numbers[1::2])
 
 
-def _feed(replies: Iterator[Any], start: bytes) -> list[tuple[str, bytes]] | None:
-    first, newest = next(replies), next(replies)
-    if first != [start]:
+def _feed(members: list[bytes], start: bytes, limit: int) -> list[tuple[str, bytes]] | None:
+    if not members or members[-1] != start:
         return None
-    return [(member[:36].decode(), member[37:]) for member in newest if member != start]
+    return [(member[:36].decode(), member[37:]) for member in members[:-1][:limit]]

@@ -16,7 +16,7 @@ from store.broker import Publisher, close, open_reader
 from store.cursor import Cursor
 from store.dead import CUT, FROM, REASON, REDRIVEN
 from store.events import Arrival, EventType, NotAnEvent, Record, decode, parse_arrival
-from store.rebuild import bounds
+from store.rebuild import log_bounds
 from store.settings import Settings
 from store.topic import ensure_topics
 
@@ -81,7 +81,7 @@ async def redrive(settings: Settings, letters: Iterable[Letter]) -> list[str]:
     """
     said = []
     topic = await ensure_topics(settings)
-    _, ends = await bounds(settings, topic)
+    _, ends = await log_bounds(settings, topic)
     end = Cursor(topic.epoch, tuple(ends[partition] for partition in sorted(ends)))
     async with (
         Publisher(settings) as events,

@@ -1,21 +1,27 @@
 """The feed of one reader, page by page: what is warm from Redis, the rest from the archive."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
 from store import cursor
-from store.archive import Archive, ArchiveUnavailable, open_archive
+from store.archive import Archive, ArchiveUnavailable
 from store.as_of import AsOf, Behind
 from store.briefs import Brief, Briefs
+from store.bulkhead import Bulkhead, BulkheadFull
 from store.cursor import BadCursor, Cursor
 from store.events import actor_of, is_event_id
-from store.settings import Settings
-from store.timelines import FEED_LENGTH, MOST_FOLLOWERS, Timelines, Unknown, feed_member, open_redis
+from store.timelines import FEED_LENGTH, MOST_FOLLOWERS, Timelines, Unknown, feed_member
 
 MAX_LIMIT = 100
+# Calls to the archive at a time, half of its driver's connections: the other half is for what is short. The others wait here, and
+# not in the driver, where waiting counts as the call.
+_COLD_AT_ONCE = 16
+# As long as a call may take: behind a MongoDB that hangs nobody waits for more than one call of somebody else's. Who waits is a
+# request or an opening, of which the edge and the node let in so many.
+_TURN_SECONDS = 5.0
 
 
 class FeedUnavailable(Exception):
@@ -32,18 +38,12 @@ class Page:
     cursor: str
 
 
-@asynccontextmanager
-async def open_feed(settings: Settings) -> AsyncIterator["Feed"]:
-    """A feed on connections of its own; neither Redis nor MongoDB need be there yet."""
-    async with open_redis(settings) as redis, open_archive(settings) as archive:
-        yield Feed(redis, archive)
-
-
 class Feed:
     """Reads feeds. A feed is the events of those whom the reader follows now, and the reader's own."""
 
     def __init__(self, redis: "Redis", archive: Archive) -> None:
         self._timelines, self._briefs, self._archive = Timelines(redis), Briefs(redis), archive
+        self._cold = Bulkhead(_COLD_AT_ONCE, _TURN_SECONDS)
 
     async def brief(self, uid: int, sid: str, *, following: bool = False, feed: int = 0) -> Brief:
         """What Redis knows of somebody who comes. It never raises."""
@@ -61,7 +61,7 @@ class Feed:
         try:
             place = await self._archive.progress()
             items = await (self._older(uid, before, limit, place) if before else self._newest(uid, limit, place))
-        except (ArchiveUnavailable, Behind) as error:
+        except (ArchiveUnavailable, Behind, BulkheadFull) as error:
             raise FeedUnavailable(str(error)) from error
         return _page(items, limit, place)
 
@@ -70,7 +70,7 @@ class Feed:
         has answered. Raises FeedUnavailable."""
         try:
             return await self._following(uid, place)
-        except ArchiveUnavailable as error:
+        except (ArchiveUnavailable, BulkheadFull) as error:
             raise FeedUnavailable(str(error)) from error
 
     async def reached(self) -> list[Cursor]:
@@ -107,7 +107,8 @@ class Feed:
                 return warm
         key = f"following:{uid}"
         token = await self._lease(key)
-        found = await self._archive.following(uid, place)
+        async with self._cold.inside():
+            found = await self._archive.following(uid, place)
         follows = found.regardless("the lease says whether the list has changed since")
         await self._fill(key, token, [f"{followee}:{seq}".encode() for followee, seq in follows.items()])
         return found
@@ -148,7 +149,8 @@ class Feed:
     async def _events(
         self, authors: list[int], before: str | None, limit: int, place: Cursor
     ) -> list[tuple[str, bytes]]:
-        found = await self._archive.newest(authors, before, limit, place)
+        async with self._cold.inside():
+            found = await self._archive.newest(authors, before, limit, place)
         return [(kept.id, kept.value) for kept in found.at_least(place)]
 
     async def _lease(self, key: str) -> str | None:

@@ -6,6 +6,7 @@ One document of the archive, so that it is read and changed at once. What it say
   under it, sees its step refused, and begins again where the logbook says.
 - Each time a partition is given to a member its turn grows, so that what a member of before still does is known for what it is.
 - An archive that is being made anew is not read until it has come as far as the log was when that began.
+- The highest numbers of accounts, posts and events only ever grow, also when the archive is made anew.
 - An archive that has events of another topic, which this one's log cannot give back, is never emptied.
 """
 
@@ -16,6 +17,7 @@ from typing import Any
 from pymongo import ReturnDocument
 
 from store.cursor import Cursor
+from store.highest import Highest
 
 _ID = "log"
 
@@ -41,6 +43,7 @@ class State:
     whole: dict[int, int]
     emptying: str | None
     former: frozenset[str]
+    highest: Highest | None = None  # None before a version that keeps it has kept anything
 
     @property
     def lacking(self) -> int:
@@ -106,14 +109,21 @@ class Logbook:
         )
         return None if found is None else {p: Turn(found.offsets[p], found.turns[p]) for p in mine}
 
-    async def advance(self, epoch: str, spans: Mapping[int, tuple[int, int]]) -> bool:
+    async def advance(
+        self, epoch: str, spans: Mapping[int, tuple[int, int]], highest: Mapping[str, int | str] | None = None
+    ) -> bool:
         """Everything from start to end of these is in the archive. False, and nothing done, if it had not come to each start."""
         reached = {f"off.{p}": {"$gte": start} for p, (start, _) in spans.items()}
         done = await self._collection.update_one(
             {"_id": _ID, "epoch": epoch, "emptying": None, **reached},
-            {"$max": {f"off.{p}": end for p, (_, end) in spans.items()}},
+            {"$max": {f"off.{p}": end for p, (_, end) in spans.items()} | _highest(highest or {})},
         )
         return bool(done.matched_count)
+
+    async def note_highest(self, highest: Mapping[str, int | str]) -> None:
+        """Notes numbers that the archive has known since before they were kept here."""
+        if highest:
+            await self._collection.update_one({"_id": _ID}, {"$max": _highest(highest)})
 
     async def start_emptying(self, epoch: str, by: str, ends: Mapping[int, int]) -> State | None:
         """From now on nothing is read, and no progress made, until `finish_emptying`. Returns how things stood before.
@@ -140,8 +150,13 @@ def _keys(offsets: Mapping[int, int]) -> dict[str, int]:
     return {str(partition): offset for partition, offset in offsets.items()}
 
 
+def _highest(highest: Mapping[str, int | str]) -> dict[str, int | str]:
+    return {f"highest.{name}": number for name, number in highest.items()}
+
+
 def _state(row: Mapping[str, Any] | None) -> State | None:
     if row is None:
         return None
     offsets, turns, whole = ({int(p): n for p, n in row[name].items()} for name in ("off", "turn", "whole"))
-    return State(row["epoch"], offsets, turns, whole, row["emptying"], frozenset(row.get("former", ())))
+    highest = Highest.parse(row["highest"]) if "highest" in row else None
+    return State(row["epoch"], offsets, turns, whole, row["emptying"], frozenset(row.get("former", ())), highest)

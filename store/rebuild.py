@@ -39,7 +39,7 @@ async def rebuild_archive(settings: Settings, say: Say) -> None:
     oldest, or because the topic was made anew, or another one was named, after the archive had events of the one before.
     """
     topic = await ensure_topics(settings)
-    firsts, ends = await bounds(settings, topic)
+    firsts, ends = await log_bounds(settings, topic)
     if gone := {partition: first for partition, first in firsts.items() if first}:
         raise CannotRebuild(
             f"Kafka has dropped the oldest records of partitions {sorted(gone)} (retention): the archive has more than a "
@@ -96,7 +96,7 @@ async def rebuild_cache(settings: Settings, say: Say) -> None:
         say(f"{len(people)} of {len(people)}: done")
 
 
-async def bounds(settings: Settings, topic: Topic) -> tuple[dict[int, int], dict[int, int]]:
+async def log_bounds(settings: Settings, topic: Topic) -> tuple[dict[int, int], dict[int, int]]:
     """Where each partition of the log begins and ends."""
     reader = open_reader(settings)
     every = [TopicPartition(topic.name, partition) for partition in range(topic.partitions)]

@@ -20,6 +20,7 @@ from store.batch import departed, ended
 from store.broker import BrokerUnavailable, Publisher, close, open_reader
 from store.dead import understood
 from store.events import Arrival
+from store.highest import highest_of
 from store.meters import Meters
 from store.sessions import KEPT_ENDED
 from store.settings import Settings
@@ -35,6 +36,8 @@ GROUP = "storekeeper"
 _BATCH = 500
 _POLL_MS = 1000
 _LONGEST_DELAY = 5.0
+# For what lag tools read. The library looks for the group's coordinator without end, and the work needs none.
+_COMMIT_SECONDS = 5.0
 
 
 class Storekeeper:
@@ -56,6 +59,7 @@ class Storekeeper:
             self._redis = await stack.enter_async_context(open_redis(self._settings))
             self._dead = await stack.enter_async_context(Publisher(self._settings, self._settings.kafka_dead_topic))
             await self._patiently(self._archive.ensure_indexes)
+            await self._patiently(self._archive.note_highest)
             while True:
                 topic = await ensure_topics(self._settings)
                 reader = open_reader(self._settings, group=GROUP)
@@ -96,7 +100,8 @@ class Storekeeper:
             self._meters.dead.inc(len(dead))
         await self._patiently(lambda: self._into_archive(turns.epoch, arrivals))
         await warming.tell(arrivals, spans, turns)
-        await self._patiently(lambda: turns.record(spans))
+        highest = highest_of(arrivals)
+        await self._patiently(lambda: turns.record(spans, highest))
         self._meters.batch_seconds.observe(time.monotonic() - began)
         self._meters.kept.inc(sum(map(len, batch.values())))
 
@@ -104,8 +109,9 @@ class Storekeeper:
         """For lag tools; a partition that was given to somebody else meanwhile is none of our business."""
         at = {place: turns.mine[place.partition].next for place in reader.assignment() if place.partition in turns.mine}
         if at:  # the library refuses to commit nothing, which is what is left when all has gone to others
-            with suppress(KafkaError):
-                await reader.commit(at)
+            with suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(_COMMIT_SECONDS):
+                    await reader.commit(at)
 
     def _tell_lag(self, reader: AIOKafkaConsumer, turns: Turns) -> None:
         ends = {at.partition: reader.highwater(at) for at in reader.assignment()}

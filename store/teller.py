@@ -15,6 +15,8 @@ from store.timelines_scripts import CLAIM, PUSH, TOLD, WARM
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 500  # readers, keys: what one command takes, so that Redis is never busy for long
+# What a list is made from comes before it. A feed is filled from `following`, and kept up for those who are in `followers`.
+_ORDER = ("following", "followers", "feed")
 
 
 class Teller:
@@ -71,8 +73,12 @@ class Teller:
                 await self._redis.sadd("large", *authors)
 
     async def forget(self, keys: Iterable[str]) -> None:
-        """Drops these lists, and voids every fill of them that is under way."""
-        every = [name for key in keys for name in (key, f"lease:{key}")]
+        """Drops these lists, and voids every fill of them that is under way; a list never before what it is made from.
+
+        So who fills a list between two of the commands, and keeps it, has made it from lists that are not to be dropped.
+        """
+        ordered = sorted(keys, key=lambda key: _ORDER.index(key.partition(":")[0]))
+        every = [name for key in ordered for name in (key, f"lease:{key}")]
         with redis_or_unknown():
             for start in range(0, len(every), _AT_ONCE):
                 await self._redis.unlink(*every[start : start + _AT_ONCE])

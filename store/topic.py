@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _TOPIC_ALREADY_EXISTS = 36
 _TIMEOUT = 10
+_CLOSE_SECONDS = 5
 
 
 class WrongTopic(Exception):
@@ -65,7 +67,10 @@ async def ensure_once(settings: Settings) -> Topic:
         topic, copies = known[settings.kafka_topic]
         faults = [*_faults(topic, copies, settings), *_config_faults(await _config(admin, topic.name), settings)]
     finally:
-        await admin.close()
+        # A caller that has waited long enough comes here, and is not cancelled a second time.
+        with suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await admin.close()
     if faults:
         raise WrongTopic(f"topic {topic.name} is not as expected: " + "; ".join(faults))
     return topic

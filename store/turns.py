@@ -61,9 +61,9 @@ class Turns(ConsumerRebalanceListener):  # type: ignore[misc]
             spans[at.partition] = (min(stand, records[0].offset), records[-1].offset + 1)
         return spans
 
-    async def record(self, spans: Mapping[int, tuple[int, int]]) -> None:
-        """Everything in these is kept. Raises OutOfTurn if what lies before is not, ArchiveUnavailable."""
-        if not await self._archive.log(lambda logbook: logbook.advance(self._topic.epoch, spans)):
+    async def record(self, spans: Mapping[int, tuple[int, int]], highest: Mapping[str, int | str]) -> None:
+        """Everything in these is kept, with these highest numbers. Raises OutOfTurn if what is before them is not."""
+        if not await self._archive.log(lambda logbook: logbook.advance(self._topic.epoch, spans, highest)):
             raise OutOfTurn("the archive has not come as far as this batch begins")
         for partition, (_, end) in spans.items():
             if partition in self.mine:

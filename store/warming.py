@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -26,11 +27,10 @@ class Warming:
     As long as the archive is being made anew the timelines are left as they are: what comes is old to them.
     """
 
-    def __init__(
-        self, redis: "Redis", archive: Archive, topic: Topic, patiently: Patiently[dict[int, list[int]]]
-    ) -> None:
+    def __init__(self, redis: "Redis", archive: Archive, topic: Topic, patiently: Patiently[Any]) -> None:
         self._teller = Teller(redis, topic.epoch, topic.partitions)
-        self._feed, self._sessions, self._patiently = Feed(redis, archive), Sessions(redis), patiently
+        self._archive, self._patiently = archive, patiently
+        self._feed, self._sessions = Feed(redis, archive), Sessions(redis)
 
     async def tell(self, arrivals: Collection[Arrival], spans: Mapping[int, tuple[int, int]], turns: Turns) -> None:
         """Tells the timelines what the archive has already. Raises ArchiveUnavailable."""
@@ -43,10 +43,13 @@ class Warming:
             authors = sorted({one.actor for one in news})
             followers = await self._patiently(lambda: self._feed.followers(authors))
             large = {author for author, found in followers.items() if len(found) > MOST_FOLLOWERS}
+            # A record may stand twice in the log, the second time behind what has taken its event out.
+            to_push = [one for one in news if one.type not in TAKES_BACK]
+            there = await self._patiently(lambda: self._archive.still_there([one.id for one in to_push]))
             readers = {author: [author] if author in large else [author, *found] for author, found in followers.items()}
             await self._teller.mark_large(large)
-            await self._teller.push([one for one in news if one.type not in TAKES_BACK], readers, mine)
-            await self._teller.forget(_changed_lists(news, readers))
+            await self._teller.push([one for one in to_push if one.id in there], readers, mine)
+            await self._teller.forget(_changed_lists(news, there, readers))
             until = int(time.time()) + KEPT_ENDED
             # The API said so at once, unless Redis was away just then.
             for sid in ended(news):
@@ -75,14 +78,15 @@ class Warming:
         return told
 
 
-def _changed_lists(arrivals: Collection[Arrival], readers: Mapping[int, list[int]]) -> set[str]:
-    """The lists that the arrivals make wrong in another way than by a new event."""
+def _changed_lists(arrivals: Collection[Arrival], there: Collection[str], readers: Mapping[int, list[int]]) -> set[str]:
+    """The lists that the arrivals make wrong in another way than by a new event; `there` are those that the archive has."""
     keys: set[str] = set()
     for change in (arrival.change for arrival in arrivals if arrival.change):
         keys |= {f"following:{change.follower}", f"feed:{change.follower}", f"followers:{change.followee}"}
     for uid in departed(arrivals):
         # Whom they followed keeps them among the followers until that is made anew: a feed that nobody reads.
         keys |= {f"following:{uid}", f"followers:{uid}"}
-    for author in {arrival.actor for arrival in arrivals if arrival.type in TAKES_BACK}:
+    # Also where an event was taken out as it came: a reader may have seen it in between, and be about to keep it.
+    for author in {one.actor for one in arrivals if one.type in TAKES_BACK or one.id not in there}:
         keys |= {f"feed:{reader}" for reader in readers[author]}
     return keys

@@ -1,6 +1,5 @@
 """A node: its ring and hub, what it reads from, and whether it takes streams."""
 
-import asyncio
 import time
 from dataclasses import dataclass, field
 
@@ -15,9 +14,6 @@ from stream.reasons import EndReason
 from stream.ring import Ring
 from stream.settings import StreamSettings
 
-_COLD_AT_ONCE = (
-    16  # openings that need the archive; the others wait here and not in its driver, where waiting is an answer late
-)
 _JUST_NOW = 3.0  # seconds; a quiet log answers every half second, and the tail looks at least once in one
 
 
@@ -34,7 +30,6 @@ class Node:
     missing: str = "the tail has not found Kafka yet"  # why the node is not ready; empty when it is
     standstill: str = ""  # why the tail counts as standing still while the log goes on; empty while it gets on
     draining: bool = False
-    cold: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_COLD_AT_ONCE))
     log_ends: list[int] = field(default_factory=list)  # as the last fetch from each partition told
     caught_up_at: float = 0  # when they had last told, all of them, that the ring has everything; seconds since 1970
 

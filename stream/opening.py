@@ -95,8 +95,7 @@ class Opening:
 
     async def anew(self, gap: GapReason | None, lost: str | None) -> list[Frame]:
         """A snapshot, after a gap if there is one to tell of; the stream goes on where the snapshot is complete."""
-        async with self._node.cold:
-            page = _cut(await self._node.feed.page(self._stream.uid, None, _SNAPSHOT))
+        page = _cut(await self._node.feed.page(self._stream.uid, None, _SNAPSHOT))
         return self._shown(page, gap, lost)
 
     def _shown(self, page: Page, gap: GapReason | None, lost: str | None) -> list[Frame]:
@@ -154,8 +153,7 @@ class Opening:
             place = await covered(self._node.archive, self._ring)
             if place is None:
                 break
-            async with self._node.cold:
-                found = await self._node.feed.following(self._stream.uid, place)
+            found = await self._node.feed.following(self._stream.uid, place)
             heed_cancellation()  # or a stream that was removed meanwhile would be told of events for ever
             if self._follow(found):
                 return

@@ -12,7 +12,7 @@ from heapq import merge
 from typing import cast
 
 from store import cursor
-from store.events import Arrival
+from store.events import Arrival, EventType, NotAnEvent, decode
 from stream.frames import Frame, Tally
 
 # Below this many entries a look at each is cheaper than a search in the index of every author.
@@ -67,10 +67,13 @@ class Ring:
         return self._bytes + self._encoded.bytes
 
     def append(self, arrival: Arrival, now: float) -> Entry | None:
-        """Adds an event, or returns None for one that was seen already (a reader that began again a little earlier)."""
+        """Adds an event, or returns None for one that was seen already: a reader that began again a little earlier, or a record
+        that stands twice in the log while the first is here, or, of a post, its deletion is."""
         if arrival.offset < self.next[arrival.partition]:
             return None
         self.pass_over(arrival.partition, arrival.offset)
+        if self._stands_twice(arrival):
+            return None
         frame = Frame(str(arrival.type), arrival.value, self.cursor(), tally=self._encoded)
         entry = Entry(self.head, arrival, frame, now)
         self._entries.append(entry)
@@ -132,6 +135,19 @@ class Ring:
         """Drops what is too old; `append` does so too, this is for quiet times."""
         self._drop_old(now)
 
+    def _stands_twice(self, arrival: Arrival) -> bool:
+        if arrival.id in self._ids:
+            return True
+        seqs = self._by_author.get(arrival.actor)
+        # The ids of an author's events ascend: behind what is newer than the newest there is no deletion of it.
+        if arrival.type is not EventType.POST or not seqs or arrival.id > self[seqs[-1]].arrival.id:
+            return False
+        post = _post(arrival)
+        return post is not None and any(
+            one.arrival.type is EventType.POST_DELETED and _post(one.arrival) == post
+            for one in self.of_author(arrival.actor)
+        )
+
     def _drop_old(self, now: float) -> None:
         while self._oldest < self.head:
             entry = self[self._oldest]
@@ -153,3 +169,11 @@ class Ring:
         if self._oldest - self._first > 1024 and self._oldest - self._first > len(self._entries) // 2:
             del self._entries[: self._oldest - self._first]
             self._first = self._oldest
+
+
+def _post(arrival: Arrival) -> object:
+    """The number of the post; None if the value is not an event's JSON, which nobody has looked at."""
+    try:
+        return decode(arrival.value)["object"].get("id")  # type: ignore[attr-defined]
+    except NotAnEvent:
+        return None

@@ -14,6 +14,9 @@ from uuid import uuid4
 
 import httpx
 
+from api.numbers import raise_next
+from api.pool import Pool
+from api.settings import Dsn
 from local.http_check import expect_200
 from local.ports import free_port
 from local.system import System
@@ -95,6 +98,14 @@ class Beside:
             await self.publisher.publish([record for _, record in made[some : some + _AT_ONCE]])
         return [event_id for event_id, _ in made]
 
+    def posted(self, author: int, post: int) -> tuple[str, Record]:
+        """The id and the record of a post, which nobody has been told of."""
+        return _record(author, EventType.POST, id=post, text="x")
+
+    def deleted(self, author: int, post: int) -> tuple[str, Record]:
+        """The same of its deletion."""
+        return _record(author, EventType.POST_DELETED, id=post)
+
     @asynccontextmanager
     async def reading(self, *readers: Reader) -> AsyncIterator[None]:
         """All of them, live: each has its snapshot, or came with a cursor and has its hello. They come some at a time."""
@@ -146,8 +157,16 @@ async def _is_ready(address: str) -> bool:
 @asynccontextmanager
 async def beside_of(system: System) -> AsyncIterator[Beside]:
     settings = Settings.model_validate({name.lower(): value for name, value in system.env.items()})
+    await _give_out_above(system, 10**13)
     async with Publisher(settings) as publisher, httpx.AsyncClient(timeout=20) as client:
         yield Beside(system, publisher, client)
+
+
+async def _give_out_above(system: System, number: int) -> None:
+    """MySQL is to know the numbers that nobody has, or it would be taken for one that was set back."""
+    async with Pool("primary", Dsn.parse(system.env["MYSQL_PRIMARY"])) as primary, primary.connection(10) as conn:
+        for table in ("users", "posts"):
+            await raise_next(conn, table, number)
 
 
 def _record(actor: int, type: EventType, **object: object) -> tuple[str, Record]:

@@ -22,6 +22,7 @@ from api.settings import ApiSettings
 from api.untold_ends import repeat_untold_ends
 from store.broker import BrokerUnavailable, Publisher
 from store.events import Record
+from store.process import cancel
 
 EDGE_SECRET = "a-secret-of-the-edge"
 PASSWORD = "correct horse"
@@ -157,7 +158,7 @@ async def running_api(
     """
     publisher = Remembering(settings, log)
     async with open_parts(settings, None if kafka else publisher) as parts:
-        tasks = [asyncio.create_task(look_after(parts.database))]
+        tasks = [asyncio.create_task(look_after(parts.database)), asyncio.create_task(parts.numbers.watch())]
         if outbox:
             running = (parts.outbox.run(), parts.outbox.watch(), repeat_untold_ends(parts))
             tasks += [asyncio.create_task(task) for task in running]
@@ -168,9 +169,7 @@ async def running_api(
             for task in tasks:
                 assert not task.done(), task
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel(*tasks)
 
 
 @pytest.fixture(scope="module")

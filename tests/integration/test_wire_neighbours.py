@@ -9,7 +9,6 @@ import pytest
 from store.events import EventType
 from store.settings import SettingsError
 from stream.inbound import Violation
-from stream.node import _COLD_AT_ONCE
 from stream.wire import stile, ticks
 from stream.wire.codes import Code
 from stream.wire.door import Door
@@ -116,28 +115,6 @@ async def test_a_connection_that_fills_before_it_was_ever_looked_at_is_not_taken
         ticks.tick(link)
 
         assert len(node.hub) == 20
-
-
-async def test_of_many_who_need_the_archive_at_once_only_some_ask_and_all_are_served(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asking, most = 0, 0
-
-    async def following(*_: object) -> dict[int, int]:
-        nonlocal asking, most
-        asking += 1
-        most = max(most, asking)
-        await asyncio.sleep(0.02)
-        asking -= 1
-        return {1: 1}
-
-    async with running() as node, connected(node.port) as socket:
-        monkeypatch.setattr(node.store, "following", following)
-        sids = [socket.ask(lines(uid)) for uid in range(10, 110)]
-        for sid in sids:
-            await socket.live(sid)
-
-    assert most == _COLD_AT_ONCE
 
 
 async def test_a_snapshot_larger_than_a_window_goes_out_as_the_window_opens_and_not_at_the_next_tick(

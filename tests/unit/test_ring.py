@@ -2,6 +2,7 @@
 
 import gc
 import tracemalloc
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store import cursor
+from store.events import EventType
 from stream.ring import Ring
 from tests.unit.logs import EPOCH, Log, ModelNode, arrival
 
@@ -137,3 +139,37 @@ def test_the_greatest_id_that_is_gone_tells_what_may_still_come() -> None:
     assert node.ring.has_passed(last.id) and not node.ring.has_passed(later.id)
     node.ring.expire(11)
     assert node.ring.has_passed(first.id) and node.ring.has_passed(last.id) and not node.ring.has_passed(later.id)
+
+
+def test_a_record_that_stands_twice_in_the_log_is_one_entry() -> None:
+    log, node = filled([3, 4, 3])
+
+    again = replace(log.records[0][0], offset=2)
+
+    assert node.ring.append(again, 0) is None
+    assert node.ring.next[0] == 3
+    assert len(node.ring) == 3
+
+
+def test_a_post_that_comes_again_behind_its_deletion_is_not_shown_again() -> None:
+    log = Log()
+    post = log.append(3, id=7, text="taken back")
+    log.append(3, EventType.POST_DELETED, id=7)
+    other = log.append(3, id=8, text="stays")
+    node = ModelNode(log, Random(1), seconds=10)
+    node.ring.append(post, 0)
+    node.ring.append(log.records[0][1], 9)
+    node.ring.expire(11)  # the post has gone out of the ring, its deletion has not
+
+    assert node.ring.append(replace(post, offset=2), 12) is None
+    assert node.ring.append(replace(other, offset=3), 12) is not None
+    assert node.ring.append(replace(other, actor=6, id=post.id, offset=4), 12) is not None  # somebody else's
+
+
+def test_an_older_event_that_was_put_back_into_the_log_is_an_entry() -> None:
+    log = Log()
+    older, newer = log.append(3, id=7, text="was a dead letter"), log.append(3, id=8, text="x")
+    ring = Ring(EPOCH, [0, 0, 0], seconds=10, max_bytes=10**6)
+
+    assert ring.append(replace(newer, offset=0), 0) is not None
+    assert ring.append(replace(older, offset=1), 0) is not None

@@ -14,6 +14,7 @@ from store import cursor
 from store.archive import Archive, ArchiveUnavailable, Kept
 from store.as_of import AsOf
 from store.briefs import Brief
+from store.bulkhead import Bulkhead
 from store.cursor import Cursor
 from store.events import EventType
 from store.feed import Feed
@@ -114,6 +115,7 @@ class Reading:
 def node_over(store: Lagging) -> Node:
     feed = Feed.__new__(Feed)
     feed._timelines, feed._briefs, feed._archive = cast("Any", Cold()), cast("Any", store), cast("Any", store)
+    feed._cold = Bulkhead(16, 5.0)
     settings = StreamSettings.model_validate({"edge_secret": "x" * 20, "token_keys": "/nowhere"})
     node = Node(settings, feed, cast("Archive", store), cast("Sessions", store))
     node.ring = Ring(EPOCH, _FLOOR, seconds=600, max_bytes=10**8)

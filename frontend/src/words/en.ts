@@ -46,6 +46,7 @@ const refusals: Record<string, string> = {
   "body-too-large": "That is too long.",
   "self-follow": "Nobody can follow themselves.",
   janitor: "The janitor’s account stays.",
+  "set-back": "The server is being repaired: nothing can be changed for a while. What you have not sent yet stays here.",
   "key-reused": "This was sent before with other words. Discard it and write it again.",
   invalid: ours,
   "wrong-credentials": "The name or the password is wrong.",
