@@ -14,10 +14,8 @@ _NONE: frozenset[str] = frozenset()  # one for all streams: an empty one takes 2
 def place_at(stream: Stream, ring: Ring, offsets: Sequence[int]) -> None:
     """Puts the stream where a client with these offsets left off. The ring must reach them."""
     stream.place = stream.began = ring.seq_from(offsets)
-    stream.past, stream.ahead_since = (
-        tuple(offsets),
-        None,
-    )  # however far ahead that is, the node has its time to reach it
+    # However far ahead of this node the client is, the node has its time to reach it, again at each new place.
+    stream.past, stream.ahead_since = tuple(offsets), None
 
 
 def take(stream: Stream, ring: Ring, max_bytes: int) -> list[Frame]:
