@@ -15,7 +15,7 @@ NO_REPEATS: frozenset[str] = frozenset()  # one for all streams: an empty one ta
 def place_at(stream: Stream, ring: Ring, offsets: Sequence[int]) -> None:
     """Puts the stream where a client with these offsets left off. The ring must reach them."""
     stream.place = stream.began = ring.seq_from(offsets)
-    # However far ahead that is, the node has its time to reach it.
+    # However far ahead of this node the client is, the node has its time to reach it, again at each new place.
     stream.past, stream.ahead_since = tuple(offsets), None
 
 

@@ -139,7 +139,7 @@ async def test_what_happens_while_the_last_bytes_of_a_catch_up_wait_for_the_wind
 
 
 async def test_a_reader_who_takes_nothing_is_reset_after_a_while_and_the_others_stay() -> None:
-    async with running(slow_after=5) as node, connected(node.port) as socket:
+    async with running(slow_after=5, heartbeat=45) as node, connected(node.port) as socket:
         slow, other = socket.ask(lines(7)), socket.ask(lines(8))
         await socket.live(slow)
         await socket.live(other)
