@@ -17,6 +17,6 @@ class Meters:
         self.gaps = Counter("stickyfeed_stream_gaps_total", "Gaps announced", ["reason"])
         Gauge("stickyfeed_stream_open", "Streams open now").set_function(lambda: len(node.hub or ()))
         Gauge("stickyfeed_stream_ring_entries", "Events in the ring").set_function(lambda: len(node.ring or ()))
-        Gauge("stickyfeed_stream_ring_bytes", "Bytes of events in the ring").set_function(
-            lambda: node.ring.bytes if node.ring else 0
-        )
+        Gauge(
+            "stickyfeed_stream_ring_bytes", "Bytes that the ring takes, with what is kept beside its events"
+        ).set_function(lambda: node.ring.bytes if node.ring else 0)

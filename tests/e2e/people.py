@@ -106,7 +106,7 @@ class Listening:
 
 @asynccontextmanager
 async def listening(person: Person, cursor: str | None = None) -> AsyncIterator[Listening]:
-    """The person's stream by SSE; ready when the hello has come."""
+    """The person's stream by SSE; ready when what it begins with has come."""
     headers = {"Authorization": f"Bearer {person.token}"} | ({"Last-Event-ID": cursor} if cursor else {})
     got = Listening()
 
@@ -153,11 +153,18 @@ async def sse(lines: AsyncIterator[str]) -> AsyncIterator[Got]:
             fields = {}
 
 
+async def _begun(got: Listening) -> None:
+    """Until the hello, and the snapshot of a stream that goes on from no cursor: what that shows is not sent again."""
+    first, *_ = await got.until("hello", "bye")
+    if first.event == "hello" and not first.data["resumed"]:
+        await got.until("snapshot", "bye")
+
+
 @asynccontextmanager
 async def _reading(read: Any, got: Listening) -> AsyncIterator[None]:
     task = asyncio.create_task(read())
     try:
-        hello = asyncio.create_task(got.until("hello", "bye"))
+        hello = asyncio.create_task(_begun(got))
         await asyncio.wait({task, hello}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             hello.cancel()
