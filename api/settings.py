@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
 from store.settings import Settings
@@ -50,3 +50,13 @@ class ApiSettings(Settings):
     limit_followees: Annotated[int, Field(ge=1)] = 5000
     frontend_dir: Path = Path("frontend/dist")
     cookie_secure: bool = False
+
+    @field_validator("refresh_life")
+    @classmethod
+    def _outlives_its_tokens(cls, life: int, fields: ValidationInfo) -> int:
+        if life < fields.data.get("token_life", 0):
+            raise ValueError(
+                "must be at least TOKEN_LIFE: a session is taken out when its refresh token expires, and a token that is still good"
+                " would open nothing"
+            )
+        return life
