@@ -12,7 +12,7 @@ from api.database import Database
 from api.outbox import Outbox
 from api.passwords import Passwords
 from api.settings import ApiSettings
-from api.tries import Tries
+from api.tries import Limit, Purpose, Tries
 from store.broker import Publisher
 from store.feed import Feed, open_feed
 from store.sessions import Sessions
@@ -58,5 +58,21 @@ async def open_parts(settings: ApiSettings, publisher: Publisher | None = None) 
         passwords = await stack.enter_async_context(Passwords())
         outbox = Outbox(database, publisher)
         actions = Actions(database, outbox)
-        tries = Tries(redis, settings.limit_tries, settings.limit_tries_window)
+        tries = Tries(redis, limits_of(settings))
         yield Parts(settings, database, outbox, actions, passwords, signer, verifier, Sessions(redis), feed, tries)
+
+
+def limits_of(settings: ApiSettings) -> dict[Purpose, Limit]:
+    """How often each thing may be tried."""
+    of_a_name = Limit(settings.limit_tries, settings.limit_tries_window, "this name was tried too often, wait a little")
+    of_a_session = Limit(
+        settings.limit_refresh,
+        settings.limit_refresh_window,
+        "this session was renewed too often, wait a little",
+    )
+    return {
+        Purpose.SIGN_IN: of_a_name,
+        Purpose.SIGN_UP: of_a_name,
+        Purpose.LEAVE: of_a_name,
+        Purpose.REFRESH: of_a_session,
+    }

@@ -13,6 +13,7 @@ from api.actions import Action
 from api.bodies import Body, parse, read_body, read_raw
 from api.errors import ApiError
 from api.identity import ensure_same_origin, public, who
+from api.names import identity_of, is_name
 from api.parts import Parts, parts
 from api.rows import fetch_one
 from api.session_rows import (
@@ -23,12 +24,14 @@ from api.session_rows import (
     update_refresh_tokens_used,
     update_session_ended,
 )
+from api.tries import Purpose
 from store.events import EventType
 
 blueprint = Blueprint("sessions", __name__, url_prefix="/v1/auth")
 
 ACCESS_COOKIE, REFRESH_COOKIE = "sf_access", "sf_refresh"
 _ACCESS_PATH, _REFRESH_PATH = "/v1/", "/v1/auth/refresh"
+_WRONG = "the name or the password is wrong"
 _AGAIN_WITHIN = timedelta(seconds=10)
 
 
@@ -53,11 +56,14 @@ async def sign_in() -> Response:
     """Begin a session. An unknown name and a wrong password get the same answer in the same time."""
     ensure_same_origin()
     body, here = await read_body(SignIn), parts()
-    await here.tries.begin(body.username)
-    user = await here.database.read_primary(select_credentials, body.username) if body.username.isascii() else None
-    if not await here.passwords.verify(user[1] if user else None, body.password) or user is None:
-        raise ApiError(401, "wrong-credentials", "the name or the password is wrong")
-    await here.tries.succeeded(body.username)
+    if not is_name(body.username):
+        await here.passwords.verify(None, body.password)
+        raise _refused("wrong-credentials", _WRONG)
+    async with here.tries.one(Purpose.SIGN_IN, identity_of(body.username)) as attempt:
+        user = await here.database.read_primary(select_credentials, body.username)
+        if not await here.passwords.verify(user[1] if user else None, body.password) or user is None:
+            attempt.counts = True
+            raise _refused("wrong-credentials", _WRONG)
     async with here.actions.by(user[0]) as action:
         answer = await begin_session(here, action)
         await action.tell(EventType.LOGIN, {})
@@ -77,6 +83,7 @@ async def refresh() -> Response:
     known = await here.database.read_primary(select_refresh_token, token)
     if known is None:
         raise _refused("refresh-invalid", "the refresh token is not ours or has expired: sign in again")
+    await here.tries.count(Purpose.REFRESH, known.session_id)
     async with here.actions.by(known.user_id) as action:
         # Read again under the lock on the user: of two who use it at once, one is second.
         known = await select_refresh_token(action.conn, token)

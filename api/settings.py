@@ -47,6 +47,8 @@ class ApiSettings(Settings):
     refresh_life: Annotated[int, Field(ge=1)] = 2_592_000
     limit_tries: Annotated[int, Field(ge=1)] = 10
     limit_tries_window: Annotated[int, Field(ge=1, le=86_400)] = 60
+    limit_refresh: Annotated[int, Field(ge=1)] = 30
+    limit_refresh_window: Annotated[int, Field(ge=1, le=86_400)] = 60
     limit_followees: Annotated[int, Field(ge=1)] = 5000
     frontend_dir: Path = Path("frontend/dist")
     cookie_secure: bool = False

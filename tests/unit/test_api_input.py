@@ -85,8 +85,8 @@ def test_an_unknown_field_is_named_if_its_name_can_be_said() -> None:
 
 
 def fields_of_all_bodies() -> list[tuple[type[Body], str]]:
-    """Every field of every model that a route reads; `app` has imported them all."""
-    assert app.create_app
+    """Every field of every model that a route reads; the app imports them all."""
+    assert app.create_app is not None
     models, found = [Body], []
     while models:
         models += (model := models.pop()).__subclasses__()
