@@ -18,7 +18,7 @@ from api.migrate import JANITOR
 from api.names import LONGEST, SHORTEST, identity_of, is_name
 from api.parts import parts
 from api.rows import execute, fetch_one
-from api.sessions import begin_session, with_cookies, without_cookies
+from api.sessions import begin_session, with_cookies, without_cookies_of
 from api.tries import Purpose
 from api.users import select_user
 from store.events import EventType, Person
@@ -103,7 +103,7 @@ async def leave() -> Response:
         await action.tell(EventType.ACCOUNT_DELETED, {})
         await insert_departure(action.conn, uid, action.now)
         action.afterwards.append(lambda: here.sessions.mark_all_ended(uid, until))
-    return without_cookies(Response(status=204))
+    return without_cookies_of(uid)
 
 
 async def select_password(conn: Any, uid: int) -> str | None:

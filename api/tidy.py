@@ -9,7 +9,7 @@ from api.database import Database
 from api.departures import delete_departed
 from api.pool import DatabaseUnavailable
 from api.post_keys import delete_old_keys
-from api.session_rows import delete_expired_sessions
+from api.session_rows import delete_expired_sessions, delete_expired_tokens
 
 _EVERY_SECONDS = 60.0
 _AT_ONCE = 1000  # rows of each kind in one transaction: short enough to be in nobody's way
@@ -30,6 +30,7 @@ async def _some(database: Database) -> int:
     async with database.primary.connection(_WITHIN_SECONDS) as conn:
         now = datetime.now(UTC)
         gone = [
-            await delete(conn, now, _AT_ONCE) for delete in (delete_expired_sessions, delete_old_keys, delete_departed)
+            await delete(conn, now, _AT_ONCE)
+            for delete in (delete_expired_tokens, delete_expired_sessions, delete_old_keys, delete_departed)
         ]
         return sum(gone)
