@@ -21,6 +21,7 @@ GOOD_AGAIN = timedelta(hours=1)
 # Of several that were given out for one, only the first to be used goes on. The others are good for so long after that: answers of
 # two requests that were under way at once may reach a browser in either order.
 OTHERS_GOOD = timedelta(seconds=10)
+OF_A_SESSION = ("refresh_tokens", "refresh_families")  # tables whose rows name one
 _FAMILY, _OWN = 16, 32  # random bytes
 _FAMILY_LENGTH = len(secrets.token_urlsafe(_FAMILY))
 _LENGTH = _FAMILY_LENGTH + len(secrets.token_urlsafe(_OWN))
@@ -180,7 +181,7 @@ async def delete_sessions(conn: Any, sids: Collection[str], limit: int) -> int:
     if not sids:
         return 0
     gone, which = 0, f"session_id IN {marks(sids)} LIMIT %s"
-    for table in ("refresh_tokens", "refresh_families"):
+    for table in OF_A_SESSION:
         gone += (await execute(conn, f"DELETE FROM {table} WHERE {which}", *sids, limit))[0]  # noqa: S608
         if gone >= limit:
             return gone
