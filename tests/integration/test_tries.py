@@ -59,7 +59,8 @@ async def test_a_client_that_leaves_before_the_answer_has_not_tried(tries: Tries
     for _ in range(MOST + 1):
         begun.clear()
         task = asyncio.create_task(hang())
-        await begun.wait()
+        async with asyncio.timeout(20):
+            await begun.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
