@@ -1,6 +1,5 @@
 """Accounts: sign up, and who one is."""
 
-import re
 import time
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -16,20 +15,20 @@ from api.departures import insert_departure
 from api.errors import ApiError, not_found
 from api.identity import ensure_same_origin, public, who
 from api.migrate import JANITOR
+from api.names import LONGEST, SHORTEST, identity_of, is_name
 from api.parts import parts
 from api.rows import execute, fetch_one
-from api.sessions import begin_session, with_cookies, without_cookies
+from api.sessions import begin_session, with_cookies, without_cookies_of
+from api.tries import Purpose
 from api.users import select_user
 from store.events import EventType, Person
 from store.session_ends import SessionEnd
 
 blueprint = Blueprint("accounts", __name__)
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]+")
-
 
 def _plain_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise ValueError("only letters a to z, digits, dots, dashes and underscores")
     return name
 
@@ -37,7 +36,7 @@ def _plain_name(name: str) -> str:
 class SignUp(Body):
     """A new account. Names are unique without regard to case."""
 
-    username: Annotated[str, Field(min_length=3, max_length=32), AfterValidator(_plain_name)]
+    username: Annotated[str, Field(min_length=SHORTEST, max_length=LONGEST), AfterValidator(_plain_name)]
     password: str = Field(min_length=8, max_length=128)
     passwordConfirm: str
     gender: Literal["f", "m", "x"] | None = None
@@ -58,13 +57,16 @@ async def sign_up() -> Response:
     """Make an account and begin its first session."""
     ensure_same_origin()
     body, here = await read_body(SignUp), parts()
-    await here.tries.begin(body.username)
-    hashed = await here.passwords.hash(body.password)
-    async with here.actions.by_somebody_new(body.username) as action:
-        uid = await insert_user(action.conn, body.username, hashed, body.gender, action.now)
-        action.actor = Person(uid, body.username)
-        answer = await begin_session(here, action)
-        await action.tell(EventType.SIGN_UP, {})
+    async with here.tries.one(Purpose.SIGN_UP, identity_of(body.username)) as attempt:
+        hashed = await here.passwords.hash(body.password)
+        async with here.actions.by_somebody_new(body.username) as action:
+            uid = await insert_user(action.conn, body.username, hashed, body.gender, action.now)
+            if uid is None:
+                attempt.counts = True
+                raise ApiError(409, "username-taken", "somebody has this name already", field="username")
+            action.actor = Person(uid, body.username)
+            answer = await begin_session(here, action)
+            await action.tell(EventType.SIGN_UP, {})
     return with_cookies(here, answer, 201)
 
 
@@ -90,20 +92,19 @@ class Leaving(Body):
 async def leave() -> Response:
     """Delete your account with everything in it, at once and for ever. Your name is free for others then."""
     body, here, uid = await read_body(Leaving), parts(), who().uid
-    name = f"{uid} who leaves"
-    await here.tries.begin(name)
     if uid == JANITOR:
         raise ApiError(403, "janitor", "the janitor stays")
-    hashed = await here.database.read_primary(select_password, uid)
-    if not await here.passwords.verify(hashed, body.password):
-        raise ApiError(403, "wrong-password", "the password is wrong", field="password")
-    await here.tries.succeeded(name)
+    async with here.tries.one(Purpose.LEAVE, str(uid)) as attempt:
+        hashed = await here.database.read_primary(select_password, uid)
+        if not await here.passwords.verify(hashed, body.password):
+            attempt.counts = True
+            raise ApiError(403, "wrong-password", "the password is wrong", field="password")
     until = int(time.time()) + here.settings.token_life
     async with here.actions.by(uid) as action:
         await action.tell(EventType.ACCOUNT_DELETED, {})
         await insert_departure(action.conn, uid, action.now)
         action.afterwards.append(lambda: here.sessions.tell_ended([SessionEnd(uid)], until))
-    return without_cookies(Response(status=204))
+    return without_cookies_of(uid)
 
 
 async def select_password(conn: Any, uid: int) -> str | None:
@@ -112,8 +113,8 @@ async def select_password(conn: Any, uid: int) -> str | None:
     return row[0] if row else None
 
 
-async def insert_user(conn: Any, username: str, hashed: str, gender: str | None, now: datetime) -> int:
-    """The id of the new user. Raises ApiError 409 if somebody has the name, also if they got it only just now."""
+async def insert_user(conn: Any, username: str, hashed: str, gender: str | None, now: datetime) -> int | None:
+    """The id of the new user; None if somebody has the name, also if they got it only just now."""
     try:
         _, uid = await execute(
             conn,
@@ -124,5 +125,5 @@ async def insert_user(conn: Any, username: str, hashed: str, gender: str | None,
             now,
         )
     except IntegrityError:
-        raise ApiError(409, "username-taken", "somebody has this name already", field="username") from None
+        return None
     return uid

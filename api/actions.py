@@ -1,17 +1,22 @@
 """An action: what somebody does, written together with the event that tells of it, in one transaction."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from api.concurrency import UserConcurrency
 from api.database import Database, commit
 from api.errors import ApiError
 from api.numbers import Numbers
 from api.outbox import Outbox
-from store.events import Event, EventType, Person, encode, new_event
+from api.rows import fetch_with
+from store.events import Event, EventType, Person, encode, is_far_ahead, new_event
+
+log = logging.getLogger(__name__)
 
 _COMMIT_SECONDS = 3.0
 
@@ -22,7 +27,7 @@ class Action:
 
     conn: Any
     actor: Person
-    now: datetime
+    now: datetime  # the database's time, in milliseconds: no other clock counts for what is kept
     last: str | None = None  # id of the newest event of who acts
     told: list[int] = field(default_factory=list)
     afterwards: list[Callable[[], Awaitable[None]]] = field(default_factory=list)  # run once it is committed
@@ -40,21 +45,29 @@ class Actions:
 
     def __init__(self, database: Database, outbox: Outbox, numbers: Numbers) -> None:
         self._database, self._outbox, self._numbers = database, outbox, numbers
+        self._concurrency = UserConcurrency()
         self._ending: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def by(self, uid: int) -> AsyncIterator[Action]:
         """An action of this user. It commits at the end of the block, unless an error leaves it.
 
+        Their actions wait for each other before a connection is taken: raises ApiError 429 or 503 when that is too long.
         The user's row is locked first, so that the actions of one user follow each other on however many processes: the ids of
         their outbox rows and events are in the order of their commits, and `now` is read after the one before has committed.
         """
         self._numbers.ensure_new()
-        async with self._database.transaction(begin=False) as conn:
-            actor, last = await begin_by(conn, uid)
+        async with self._concurrency.slot(uid), self._database.transaction(begin=False) as conn:
+            actor, now, last = await begin_by(conn, uid)
             if actor is None:
                 raise ApiError(401, "token-invalid", "the token's user is no more")
-            action = Action(conn, actor, _now(), last)
+            if last is not None and is_far_ahead(last, now):
+                log.error(
+                    "the newest event of user %d, %s, is ahead of the database's clock, %s: the next ids come from the clock again",
+                    uid, last, now,
+                )  # fmt: skip
+                last = None
+            action = Action(conn, actor, now, last)
             yield action
             await self._end(action)
 
@@ -62,8 +75,8 @@ class Actions:
     async def by_somebody_new(self, username: str) -> AsyncIterator[Action]:
         """An action of somebody who has no row yet; the block inserts it and sets `actor`."""
         self._numbers.ensure_new()
-        async with self._database.transaction() as conn:
-            action = Action(conn, Person(0, username), _now())
+        async with self._database.transaction(begin=False) as conn:
+            action = Action(conn, Person(0, username), await begin(conn))
             yield action
             await self._end(action)
 
@@ -91,23 +104,27 @@ class Actions:
             await then()
 
 
-def _now() -> datetime:
-    """In milliseconds, as tables and events keep it: MySQL would round the rest up, MariaDB down."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+async def begin(conn: Any) -> datetime:
+    """Begins a transaction. The database's time then, in milliseconds, as tables and events keep it."""
+    ((now,),) = await fetch_with(conn, "BEGIN", "SELECT UTC_TIMESTAMP(3)")
+    return now.replace(tzinfo=UTC)  # type: ignore[no-any-return]
 
 
-async def begin_by(conn: Any, uid: int) -> tuple[Person | None, str | None]:
-    """Begins a transaction in which the user is locked; who that is, and the id of their newest event."""
+async def begin_by(conn: Any, uid: int) -> tuple[Person | None, datetime, str | None]:
+    """Begins a transaction in which the user is locked; who that is, the database's time since, and their newest event's id."""
     # In one round trip. Each statement sees what was committed when it begins: the last one, all of who held the lock before.
-    sql = "BEGIN; SELECT id, username FROM users WHERE id = %s FOR UPDATE; SELECT event_id FROM last_events WHERE author = %s"
+    # Its time is also that of its own beginning.
+    sql = (
+        "BEGIN; SELECT id, username FROM users WHERE id = %s FOR UPDATE;"
+        " SELECT UTC_TIMESTAMP(3), (SELECT event_id FROM last_events WHERE author = %s)"
+    )
     async with conn.cursor() as cursor:
         await cursor.execute(sql, (uid, uid))
         await cursor.nextset()
         person = await cursor.fetchone()
         await cursor.nextset()
-        last = await cursor.fetchone()
-    return Person(*person) if person else None, last[0] if last else None
+        now, last = await cursor.fetchone()
+    return Person(*person) if person else None, now.replace(tzinfo=UTC), last
 
 
 async def insert_outbox(conn: Any, event: Event, sid: str | None, now: datetime) -> int:

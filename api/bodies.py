@@ -35,6 +35,7 @@ def parse(raw: bytes, model: type[M]) -> M:
     """The bytes as a value. Raises ApiError 400 naming the first field that is wrong."""
     try:
         value = json.loads(raw.decode(), object_pairs_hook=_without_repeats, parse_constant=_no_constant)
+        wrong = [name for name in value if not _is_unicode([name, value[name]])] if isinstance(value, dict) else []
     except UnicodeDecodeError:
         raise ApiError(400, "malformed-json", "the body is not UTF-8") from None
     except (ValueError, RecursionError) as error:
@@ -42,6 +43,8 @@ def parse(raw: bytes, model: type[M]) -> M:
         raise ApiError(400, "malformed-json", why) from None
     if not isinstance(value, dict):
         raise ApiError(400, "malformed-json", "the body must be a JSON object")
+    if wrong:
+        raise invalid(_sayable(wrong[0]), f"{_sayable(wrong[0])} is not valid Unicode")
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -73,11 +76,25 @@ def _no_constant(name: str) -> None:
     raise _Refused(f"{name} is not JSON")
 
 
+def _is_unicode(value: object) -> bool:
+    """Whether no text in it, at any depth, holds half a surrogate pair: JSON can escape one, UTF-8 cannot hold it."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _sayable(name: str) -> str:
+    """A field's name comes from the client if it is unknown: lone surrogates can't be sent back, and nobody reads more of it."""
+    return name.encode("utf-8", "replace").decode()[:64]
+
+
 def _first_fault(error: ValidationError) -> ApiError:
     fault = error.errors(include_url=False, include_input=False)[0]
-    # A field's name comes from the client here if it is unknown: lone surrogates can't be sent back.
-    field = ".".join(map(str, fault["loc"])).encode("utf-8", "replace").decode()[:64]
+    field = _sayable(".".join(map(str, fault["loc"])))
     if fault["type"] == "extra_forbidden":
         return ApiError(400, "unknown-field", f"there is no field {field}", field=field)
-    said = {"missing": "is missing", "string_unicode": "is not valid Unicode"}.get(fault["type"])
-    return invalid(field, f"{field} {said}" if said else f"{field}: {fault['msg'].removeprefix('Value error, ')}")
+    if fault["type"] == "missing":
+        return invalid(field, f"{field} is missing")
+    return invalid(field, f"{field}: {fault['msg'].removeprefix('Value error, ')}")

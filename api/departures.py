@@ -1,9 +1,11 @@
 """Accounts that are gone: the user's row goes with the event that says so, the rest of their rows soon after, some at a time."""
 
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from api.rows import execute, fetch_all
+from api.session_rows import delete_sessions_of
 
 # The rows are looked for once more when no transaction can be under way any more that has seen the account.
 _SETTLED = timedelta(minutes=1)
@@ -15,9 +17,15 @@ _ROWS = (
     "DELETE FROM friends WHERE followee = %s LIMIT %s",
     "DELETE FROM post_keys WHERE user_id = %s LIMIT %s",
     "DELETE FROM last_events WHERE author = %s LIMIT %s",
-    "DELETE FROM refresh_tokens WHERE session_id IN (SELECT id FROM sessions WHERE user_id = %s) LIMIT %s",
 )
-_SESSIONS = "DELETE FROM sessions WHERE user_id = %s LIMIT %s"  # when no token names them any more
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """An account that is gone, and since when."""
+
+    uid: int
+    at: datetime
 
 
 async def insert_departure(conn: Any, uid: int, now: datetime) -> None:
@@ -26,16 +34,20 @@ async def insert_departure(conn: Any, uid: int, now: datetime) -> None:
     await execute(conn, "INSERT INTO departures (user_id, at) VALUES (%s, %s)", uid, now)
 
 
-async def delete_departed(conn: Any, now: datetime, limit: int) -> int:
-    """Takes out up to `limit` rows of each kind of the user who left first. How many went; 0 when nothing is left to be done."""
-    for uid, at in await fetch_all(conn, "SELECT user_id, at FROM departures ORDER BY at, user_id LIMIT 100"):
-        gone = 0
-        for sql in _ROWS:
-            gone += (await execute(conn, sql, uid, limit))[0]
-        if not gone:
-            gone, _ = await execute(conn, _SESSIONS, uid, limit)
-        if gone:
-            return gone
-        if at < now.replace(tzinfo=None) - _SETTLED:
-            await execute(conn, "DELETE FROM departures WHERE user_id = %s", uid)
-    return 0
+async def select_departures(conn: Any, after: int, limit: int) -> list[Departure]:
+    """Those whose rows are still to be taken out, by user id, above `after`."""
+    rows = await fetch_all(
+        conn, "SELECT user_id, at FROM departures WHERE user_id > %s ORDER BY user_id LIMIT %s", after, limit
+    )
+    return [Departure(uid, at.replace(tzinfo=UTC)) for uid, at in rows]
+
+
+async def delete_departed(conn: Any, now: datetime, limit: int, departure: Departure) -> int:
+    """How many rows of the user went, up to `limit` of each kind; the departure is the last, when it has settled."""
+    gone = 0
+    for sql in _ROWS:
+        gone += (await execute(conn, sql, departure.uid, limit))[0]
+    gone += await delete_sessions_of(conn, departure.uid, limit)
+    if not gone and departure.at < now - _SETTLED:
+        gone, _ = await execute(conn, "DELETE FROM departures WHERE user_id = %s", departure.uid)
+    return gone

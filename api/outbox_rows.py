@@ -73,13 +73,15 @@ async def select_present(conn: Any, ids: Collection[int]) -> set[int]:
     return {row[0] for row in await fetch_all(conn, f"SELECT id FROM outbox WHERE id IN {marks(ids)}", *ids)}  # noqa: S608
 
 
-async def select_waiting(conn: Any) -> tuple[int, datetime | None]:
-    """How many rows wait, counted up to 100,000, and since when the oldest does."""
-    oldest = await fetch_one(conn, "SELECT created_at FROM outbox ORDER BY id LIMIT 1")
+async def select_waiting(conn: Any) -> tuple[int, int | None, float]:
+    """How many rows wait, counted up to 100,000; the id of the oldest, and for how many seconds it has, by the database's clock."""
+    oldest = await fetch_one(
+        conn, "SELECT id, TIMESTAMPDIFF(MICROSECOND, created_at, UTC_TIMESTAMP(3)) FROM outbox ORDER BY id LIMIT 1"
+    )
     if oldest is None:
-        return 0, None
+        return 0, None, 0.0
     count = await fetch_one(conn, "SELECT COUNT(*) FROM (SELECT 1 FROM outbox LIMIT %s) AS counted", _COUNTED_UP_TO)
-    return (count[0] if count else 0), oldest[0]
+    return (count[0] if count else 0), oldest[0], max(0.0, oldest[1] / 1e6)
 
 
 async def delete_and_commit(conn: Any, ids: Sequence[int]) -> None:

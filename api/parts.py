@@ -13,7 +13,7 @@ from api.numbers import Numbers
 from api.outbox import Outbox
 from api.passwords import Passwords
 from api.settings import ApiSettings
-from api.tries import Tries
+from api.tries import Limit, Purpose, Tries
 from store.archive import open_archive
 from store.broker import Publisher
 from store.feed import Feed
@@ -63,6 +63,22 @@ async def open_parts(settings: ApiSettings, publisher: Publisher | None = None) 
         outbox = Outbox(database, publisher)
         numbers = Numbers(database, archive)
         actions = Actions(database, outbox, numbers)
-        tries = Tries(redis, settings.limit_tries, settings.limit_tries_window)
+        tries = Tries(redis, limits_of(settings))
         sessions = Sessions(redis, "primary")
         yield Parts(settings, database, numbers, outbox, actions, passwords, signer, verifier, sessions, feed, tries)
+
+
+def limits_of(settings: ApiSettings) -> dict[Purpose, Limit]:
+    """How often each thing may be tried."""
+    of_a_name = Limit(settings.limit_tries, settings.limit_tries_window, "this name was tried too often, wait a little")
+    of_a_session = Limit(
+        settings.limit_refresh,
+        settings.limit_refresh_window,
+        "this session was renewed too often, wait a little",
+    )
+    return {
+        Purpose.SIGN_IN: of_a_name,
+        Purpose.SIGN_UP: of_a_name,
+        Purpose.LEAVE: of_a_name,
+        Purpose.REFRESH: of_a_session,
+    }

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
 from store.settings import Settings
@@ -47,6 +47,18 @@ class ApiSettings(Settings):
     refresh_life: Annotated[int, Field(ge=1)] = 2_592_000
     limit_tries: Annotated[int, Field(ge=1)] = 10
     limit_tries_window: Annotated[int, Field(ge=1, le=86_400)] = 60
+    limit_refresh: Annotated[int, Field(ge=1)] = 30
+    limit_refresh_window: Annotated[int, Field(ge=1, le=86_400)] = 60
     limit_followees: Annotated[int, Field(ge=1)] = 5000
     frontend_dir: Path = Path("frontend/dist")
     cookie_secure: bool = False
+
+    @field_validator("refresh_life")
+    @classmethod
+    def _outlives_its_tokens(cls, life: int, fields: ValidationInfo) -> int:
+        if life < fields.data.get("token_life", 0):
+            raise ValueError(
+                "must be at least TOKEN_LIFE: a session is taken out when its refresh token expires, and a token that is still good"
+                " would open nothing"
+            )
+        return life

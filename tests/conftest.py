@@ -14,7 +14,7 @@ from tests.doors import edge_before, skip_without_the_wire
 _SECRET = re.compile(
     r"eyJ[A-Za-z0-9_-]{8}|bearer[ .][A-Za-z0-9]|sf_(access|refresh)=|access_token=|\b1234567890\b", re.IGNORECASE
 )
-LIMITS = {**limits.BENCH, "LIMIT_POSTS": "1000000", "LIMIT_TRIES": "1000000", "DRAIN": "3"}
+LIMITS = {**limits.BENCH, "LIMIT_TRIES": "1000000", "LIMIT_REFRESH": "1000000", "DRAIN": "3"}
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,17 @@
 """Deleting an account: nothing of it opens anything any more, and its rows go, however many they are."""
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from api import accounts, departures
-from api.departures import delete_departed
+from api.departures import delete_departed, select_departures
 from api.migrate import JANITOR
 from api.pool import DatabaseUnavailable
 from api.rows import execute, fetch_one
 from api.settings import ApiSettings
+from api.tidy import select_now
 from tests.integration.api_support import (
     NOBODY,
     PASSWORD,
@@ -33,7 +33,8 @@ _TABLES = {
 
 
 async def leave(api: Api, person: Person, password: str = PASSWORD) -> Answer:
-    return await api.call("DELETE", "/v1/me", {"password": password}, token=person.token)
+    cookie = {"Cookie": f"sf_access={person.token}"}
+    return await api.call("DELETE", "/v1/me", {"password": password}, token=person.token, headers=cookie)
 
 
 async def left(conn: Any, uid: int, sid: str = "") -> dict[str, int]:
@@ -44,7 +45,8 @@ async def left(conn: Any, uid: int, sid: str = "") -> dict[str, int]:
     counts["friends"] = await fetch_one(
         conn, "SELECT COUNT(*) FROM friends WHERE follower = %s OR followee = %s", uid, uid
     )
-    counts["refresh_tokens"] = await fetch_one(conn, "SELECT COUNT(*) FROM refresh_tokens WHERE session_id = %s", sid)
+    for table in ("refresh_tokens", "refresh_families"):
+        counts[table] = await fetch_one(conn, f"SELECT COUNT(*) FROM {table} WHERE session_id = %s", sid)  # noqa: S608
     return {table: count[0] for table, count in counts.items() if count and count[0]}
 
 
@@ -141,14 +143,17 @@ async def test_every_row_goes_a_few_at_a_time_and_those_that_come_late_too(
         await api.call("POST", f"/v1/friends/{other.id}", token=one.token)
     for number in range(5):
         await api.post(person, str(number))
+    for _ in range(4):
+        await api.call("POST", "/v1/auth/sign-in", {"username": person.username, "password": PASSWORD})
     await leave(api, person)
     async with api.parts.database.primary.connection(30) as conn:
         (sid,) = await fetch_one(conn, "SELECT id FROM sessions WHERE user_id = %s", person.id) or ("",)
-        rows = {"sessions": 1, "refresh_tokens": 1, "posts": 5, "departures": 1, "friends": 2, "last_events": 1}
-        assert await left(conn, person.id, sid) == rows
-        now = datetime.now(UTC)
+        one_each = dict.fromkeys(("refresh_tokens", "refresh_families", "departures", "last_events"), 1)
+        assert await left(conn, person.id, sid) == {**one_each, "sessions": 5, "posts": 5, "friends": 2}
+        now = await select_now(conn)
+        (departure,) = [one for one in await select_departures(conn, 0, 10_000) if one.uid == person.id]
         rounds = 0
-        while await delete_departed(conn, now, 2):
+        while await delete_departed(conn, now, 2, departure):
             rounds += 1
         assert rounds >= 3
         assert await left(conn, person.id, sid) == {"departures": 1}
@@ -156,7 +161,7 @@ async def test_every_row_goes_a_few_at_a_time_and_those_that_come_late_too(
         # A follow that began before the account was gone, and was committed after its rows had been looked for.
         await execute(conn, "INSERT INTO friends VALUES (%s, %s, 1, TRUE)", friend.id, person.id)
         later = now + departures._SETTLED * 2
-        while await delete_departed(conn, later, 2):
+        while await delete_departed(conn, later, 2, departure):
             pass
         assert await left(conn, person.id) == {}
         assert await left(conn, friend.id) == {"users": 1, "sessions": 1, "last_events": 1}

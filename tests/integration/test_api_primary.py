@@ -83,3 +83,25 @@ async def test_a_wrong_setting_ends_the_process_with_2_and_says_which(tmp_path: 
     assert b"EDGE_SECRET" in said
     assert b"hidden-word" not in said
     assert b"Traceback" not in said
+
+
+async def test_one_users_queue_takes_no_connection_that_others_need(settings: ApiSettings) -> None:
+    async with running_api(settings, outbox=False) as api:
+        crowd, other = await api.person(), await api.person()
+        async with api.parts.actions.by(crowd.id):
+            requests = [
+                asyncio.create_task(api.call(method, path, token=crowd.token))
+                for _ in range(20)
+                for method, path in (("DELETE", "/v1/posts/999999"), ("POST", f"/v1/friends/{other.id}"))
+            ]
+            # One is inside, and 33 of these come in or wait.
+            await until(lambda: sum(request.done() for request in requests) >= len(requests) - 33)
+            over = [request.result() for request in requests if request.done()]
+            used = api.parts.database.primary.used
+            posted = [await api.post(other, str(number)) for number in range(3)]
+        answers = [await request for request in requests]
+
+    assert used <= 2 + 1, "one more may be looking how the replica is"
+    assert [answer.status for answer in posted] == [201] * 3
+    assert {(answer.status, answer.headers["Retry-After"]) for answer in over} == {(429, "1")}
+    assert {answer.status for answer in answers} <= {200, 201, 404, 429, 503}

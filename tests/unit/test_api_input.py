@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from api import app
 from api.accounts import SignUp
 from api.bodies import Body, parse
 from api.errors import ApiError
@@ -81,6 +82,34 @@ def test_a_missing_field_is_named(name: str) -> None:
 def test_an_unknown_field_is_named_if_its_name_can_be_said() -> None:
     assert refused(f'{{{GOOD},"admin":true}}'.encode(), SignUp).field == "admin"
     assert refused(f'{{{GOOD},"\\ud800":true}}'.encode(), SignUp).message.encode()
+
+
+def fields_of_all_bodies() -> list[tuple[type[Body], str]]:
+    """Every field of every model that a route reads; the app imports them all."""
+    assert app.create_app is not None
+    models, found = [Body], []
+    while models:
+        models += (model := models.pop()).__subclasses__()
+        found += [(model, field) for field in model.model_fields]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("model", "field"), fields_of_all_bodies(), ids=lambda part: part if isinstance(part, str) else part.__name__
+)
+@pytest.mark.parametrize("inside", ["%s", "[%s]", '{"a":[%s]}', '{%s:"a"}'])
+@pytest.mark.parametrize("half", [r"\ud83d", r"\udc00", r"\udc00\ud83d"])
+def test_a_text_that_is_not_unicode_is_refused_in_every_field_of_every_body(
+    model: type[Body], field: str, inside: str, half: str
+) -> None:
+    body = '{"%s":%s}' % (field, inside % f'"half {half}"')  # noqa: UP031
+    error = refused(body.encode(), model)
+
+    assert (error.code, error.field, error.message) == ("invalid", field, f"{field} is not valid Unicode")
+
+
+def test_a_whole_pair_is_one_character() -> None:
+    assert parse(rb'{"text":"\ud83d\ude00"}', NewPost).text == "\U0001f600"
 
 
 def test_an_error_never_repeats_what_was_sent() -> None:

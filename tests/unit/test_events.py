@@ -1,6 +1,7 @@
 """What is not an event of ours is refused at the door, with the reason."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from uuid import RFC_4122, UUID
 
 import pytest
 
@@ -12,6 +13,9 @@ from store.events import (
     Record,
     decode,
     encode,
+    first_id,
+    is_event_id,
+    is_far_ahead,
     new_event,
     parse_arrival,
     record_of,
@@ -40,6 +44,34 @@ def test_the_value_is_the_documented_json_in_one_line() -> None:
         "actor": {"id": 4, "username": "tester2"},
         "object": {"id": 9, "text": "a\nb"},
     }
+
+
+TOMORROW = datetime(2026, 11, 29, 20, 15, 4, 123000, UTC)
+TODAY = TOMORROW - timedelta(days=1)
+
+
+def test_an_id_is_made_of_the_time_that_is_given_and_no_other_is_remembered() -> None:
+    new_event(EventType.LOGIN, TESTER, {}, now=TOMORROW)
+    event = new_event(EventType.LOGIN, TESTER, {}, now=TODAY)
+
+    assert first_id(TODAY) <= event.id < first_id(TODAY + timedelta(milliseconds=1))
+    assert (UUID(event.id).version, UUID(event.id).variant) == (7, RFC_4122)
+    assert is_event_id(event.id)
+
+
+def test_ids_of_one_author_grow_though_their_time_stands_still_or_goes_back() -> None:
+    ids = [new_event(EventType.LOGIN, TESTER, {}, now=TODAY).id]
+    for back in (0, 0, 1, 4000, 0, 4999):
+        ids.append(new_event(EventType.LOGIN, TESTER, {}, now=TODAY - timedelta(milliseconds=back), after=ids[-1]).id)
+
+    assert ids == sorted(set(ids))
+
+
+@pytest.mark.parametrize(("ahead", "is_far"), [(-1000, False), (0, False), (4999, False), (5000, True), (10**8, True)])
+def test_an_id_from_a_clock_that_was_far_ahead_is_known(ahead: int, is_far: bool) -> None:
+    event = new_event(EventType.LOGIN, TESTER, {}, now=TODAY + timedelta(milliseconds=ahead))
+
+    assert is_far_ahead(event.id, TODAY) is is_far
 
 
 def test_ids_sort_in_the_order_in_which_events_were_made() -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticUndefined
 
-from store.settings import Settings
+from api.settings import ApiSettings
+from store.settings import Settings, SettingsError
+from tests.integration.api_support import EDGE_SECRET, make_settings
 
 PROJECT = Path(__file__).parents[2]
 EXAMPLE = PROJECT / ".env.example"
@@ -73,3 +75,22 @@ def test_no_secret_has_a_default() -> None:
     assert [example()[name] for name in ("EDGE_SECRET", "MYSQL_PRIMARY", "MYSQL_REPLICA", "TOKEN_SIGNING_KEY")] == [
         ""
     ] * 4
+
+
+def test_a_session_that_would_end_before_its_tokens_is_refused_in_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = make_settings(tmp_path).model_dump()
+    for name, value in made.items():
+        if name not in ("mysql_primary", "mysql_replica", "edge_secret"):
+            monkeypatch.setenv(name.upper(), str(value))
+    monkeypatch.setenv("EDGE_SECRET", EDGE_SECRET)
+    for server in ("MYSQL_PRIMARY", "MYSQL_REPLICA"):
+        monkeypatch.setenv(server, "mysql://u:p@127.0.0.1:1/stickyfeed")
+    monkeypatch.setenv("TOKEN_LIFE", "600")
+    monkeypatch.setenv("REFRESH_LIFE", "600")
+    assert ApiSettings.read().refresh_life == 600
+    monkeypatch.setenv("REFRESH_LIFE", "599")
+
+    with pytest.raises(SettingsError, match=r"REFRESH_LIFE: .*must be at least TOKEN_LIFE"):
+        ApiSettings.read()
