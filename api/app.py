@@ -16,6 +16,7 @@ from api.parts import Parts, open_parts
 from api.settings import ApiSettings
 from api.tidy import tidy
 from api.untold_ends import repeat_untold_ends
+from store.app import App
 from store.process import serve_until_sigterm
 
 _BODY_SECONDS = 10
@@ -23,7 +24,7 @@ _BODY_SECONDS = 10
 
 def create_app(parts: Parts) -> Quart:
     """Every route, with the rules that hold for all of them."""
-    app = Quart(__name__, static_folder=None)
+    app = App(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES
     app.config["BODY_TIMEOUT"] = _BODY_SECONDS
     app.extensions["parts"] = parts

@@ -90,7 +90,11 @@ def rotate_key(place: Place) -> int:
     """A new key for tokens. Whatever runs takes it by itself: no reload, and no stream is cut."""
     place.prepare()
     life = keys.token_life()
-    new = keys.rotate(place.keys)
+    try:
+        new = keys.rotate(place.keys)
+    except (keys.DoesNotSign, ValueError) as failure:
+        print(f"  {failure}")
+        return 1
     print(f"  {new.stem}  signs from now on: the API looks every second, the edge at the first token that names it")
     for old in sorted((place.keys / "public").glob("*.pem")):
         if old.name != new.name:

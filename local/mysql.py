@@ -102,6 +102,10 @@ def _spec(
         "server-id": server_id,
         "log-bin": "bin",
         "binlog-format": "ROW",
+        # MariaDB's default is never, MySQL's 30 days. A replica that was away for longer is made anew. Only a file that is
+        # full, or a start, makes a server look.
+        "binlog-expire-logs-seconds": 2 * 86_400,
+        "max-binlog-size": "64M",
         # What was answered survives kill -9 and power loss.
         "innodb-flush-log-at-trx-commit": 1,
         "sync-binlog": 1,

@@ -4,30 +4,37 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 
+from local.keys import write_private
+
 _WITHIN = 20.0
-_NAME = "probe"
+_MOST_LEFT = 10  # names that a later round tries; each costs two requests
 
 
 class ProbeFailed(Exception):
     """The system does not work from end to end; the text says how far the probe came."""
 
 
-async def go_round(address: str, password: str) -> float:
+async def go_round(
+    address: str, password: str, left: Path, *, transport: httpx.AsyncBaseTransport | None = None
+) -> float:
     """Seconds from the post to its arrival on the author's own stream, through the edge both ways. Raises ProbeFailed.
 
-    The author is the user `probe`, made with this password for this round and deleted again with the post, so that
-    nobody finds an account here that is no person's.
+    The author is made for this round and deleted again with the post, so that nobody finds an account here that is no
+    person's. The name is one by chance: any other could be somebody's. It stands in the file `left` until it is deleted, so
+    that a later round cleans up after one that did not come to its end.
     """
-    step = "sign in"
+    step = "sign up"
+    client = httpx.AsyncClient(base_url=address, trust_env=False, timeout=_WITHIN, transport=transport)
     try:
-        async with (
-            asyncio.timeout(_WITHIN),
-            httpx.AsyncClient(base_url=address, trust_env=False, timeout=_WITHIN) as client,
-        ):
-            client.headers["Authorization"] = f"Bearer {await _sign_in(client, password)}"
+        async with asyncio.timeout(_WITHIN), client:
+            remaining = await _clean_up(client, left, password)
+            name = f"probe-{secrets.token_hex(4)}"
+            write_private(left, "\n".join([*remaining, name]))
+            await _enter(client, "sign-up", {"username": name, "password": password, "passwordConfirm": password})
             step = "open the stream"
             async with client.stream("GET", "/v1/stream") as stream:
                 _expect(stream, 200)
@@ -43,22 +50,37 @@ async def go_round(address: str, password: str) -> float:
                 took = asyncio.get_running_loop().time() - began
             step = "delete the account"
             _expect(await client.request("DELETE", "/v1/me", json={"password": password}), 204)
+            write_private(left, "\n".join(remaining))
             return took
     except TimeoutError:
         raise ProbeFailed(f"could not {step} within {_WITHIN:.0f} s") from None
-    except (httpx.HTTPError, ProbeFailed, KeyError, ValueError) as error:
+    except (httpx.HTTPError, OSError, ProbeFailed, KeyError, ValueError) as error:
         raise ProbeFailed(f"could not {step}: {error or type(error).__name__}") from error
 
 
-async def _sign_in(client: httpx.AsyncClient, password: str) -> str:
-    """The token of `probe`, who is signed up unless a round before did not come to its end."""
-    answer = await client.post("/v1/auth/sign-in", json={"username": _NAME, "password": password})
-    if answer.status_code == 401:
-        body = {"username": _NAME, "password": password, "passwordConfirm": password}
-        answer = await client.post("/v1/auth/sign-up", json=body)
-    answer.raise_for_status()
+async def _clean_up(client: httpx.AsyncClient, left: Path, password: str) -> list[str]:
+    """Deletes the accounts that earlier rounds have left; those that could not be deleted now."""
+    remaining = []
+    for name in _names(left)[-_MOST_LEFT:]:
+        try:
+            await _enter(client, "sign-in", {"username": name, "password": password})
+            _expect(await client.request("DELETE", "/v1/me", json={"password": password}), 204)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != 401:  # which says that there is none
+                remaining.append(name)
+        except (httpx.HTTPError, ProbeFailed):
+            remaining.append(name)
+    return remaining
+
+
+def _names(left: Path) -> list[str]:
+    return left.read_text().split() if left.exists() else []
+
+
+async def _enter(client: httpx.AsyncClient, how: str, body: dict[str, str]) -> None:
+    answer = (await client.post(f"/v1/auth/{how}", json=body)).raise_for_status()
     client.cookies.clear()  # the token in the header is what is tried here
-    return str(answer.json()["token"])
+    client.headers["Authorization"] = f"Bearer {answer.json()['token']}"
 
 
 async def _events(stream: httpx.Response) -> AsyncIterator[tuple[str, str]]:

@@ -78,7 +78,7 @@ class Process:
         if self._life is None or self._life.done():
             self._wanted = True
             self.state = State.STARTING
-            self._life = asyncio.create_task(self._live(), name=f"life of {self.name}")
+            self._life = asyncio.create_task(self._watched(), name=f"life of {self.name}")
         await self.until_ready(within)
 
     async def until_ready(self, within: float) -> None:
@@ -126,6 +126,15 @@ class Process:
     def _signal_group(self, which: signal.Signals) -> None:
         if self.pid is not None:
             os.killpg(self.pid, which)
+
+    async def _watched(self) -> None:
+        """A fault of the keeping itself must not go unseen: nobody would start the process again."""
+        try:
+            await self._live()
+        except Exception as error:
+            self.why = f"is not watched any more, by a fault of the supervisor: {error!r}"
+            self._say(self.name, self.why)
+            await self._set(State.FAILED)
 
     async def _live(self) -> None:
         backoff = Backoff()

@@ -1,17 +1,12 @@
 """All processes of a system: started in the order of what they need, ended in the reverse order."""
 
 import asyncio
-import os
-import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from local.process import Failed, Process, Say, State
 from local.spec import Spec
-
-_LOOK_AT_LOGS_EVERY = 30.0
-_MAX_LOG_BYTES = 64 * 1024 * 1024
 
 
 class Supervisor:
@@ -34,7 +29,6 @@ class Supervisor:
 
         Raises Failed as soon as one has failed; the others go on starting until `stop`.
         """
-        self._tasks.append(asyncio.create_task(self._trim_logs()))
         for process in self.processes.values():
             process.await_turn(f"waits for {', '.join(process.spec.after)}")
         begun = [asyncio.create_task(self._start_one(process, within)) for process in self.processes.values()]
@@ -71,18 +65,3 @@ class Supervisor:
                 self._say(name, said)
         finally:
             ended[name].set()
-
-    async def _trim_logs(self) -> None:
-        """A log that has grown too long becomes `NAME.log.1`, and its process goes on writing at the start of an empty one."""
-        while True:
-            await asyncio.sleep(_LOOK_AT_LOGS_EVERY)
-            for log in self._logs.glob("*.log"):
-                if log.stat().st_size > _MAX_LOG_BYTES:
-                    await asyncio.to_thread(trim, log)
-
-
-def trim(log: Path) -> None:
-    """Moves what the log holds to `NAME.log.1`, while its process goes on writing."""
-    # Processes append to a descriptor they hold, so the file is copied and emptied, not renamed.
-    shutil.copyfile(log, log.with_suffix(".log.1"))
-    os.truncate(log, 0)

@@ -48,7 +48,7 @@ async def up(place: Place) -> int:
     if not await _show_start(site):
         return 1
     try:
-        took = await go_round(site.address, site.secrets["probe-password"])
+        took = await go_round(site.address, site.secrets["probe-password"], place.data / "probe-name")
     except ProbeFailed as failure:
         print(f"everything is ready, and yet the probe {failure}\n`python -m local logs` shows more")
         return 1

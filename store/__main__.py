@@ -6,6 +6,7 @@ import sys
 
 from quart import Quart
 
+from store.app import App
 from store.commands import obey, parser
 from store.meters import Meters
 from store.process import health, main, serve_until_sigterm
@@ -32,7 +33,7 @@ def health_of(keeper: Storekeeper) -> Quart:
     async def ready() -> dict[str, str]:
         return {} if keeper.state == "ready" else {"storekeeper": keeper.state}
 
-    app = Quart(__name__)
+    app = App(__name__)
     app.register_blueprint(health(ready))
     return app
 

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 from quart import Quart
 
+from store.app import App
 from store.archive import open_archive
 from store.feed import Feed
 from store.process import health, serve_until_sigterm
@@ -37,7 +38,7 @@ _SEEN_BY_THE_EDGE = 1.5  # seconds: two failed health checks
 
 def create_app(node: Node, meters: Meters, verifier: Verifier) -> Quart:
     """The plain door and the health routes over a node."""
-    app = Quart(__name__)
+    app = App(__name__)
     app.asgi_websocket_class = BoundedWebsocket
 
     async def ready() -> dict[str, str]:

@@ -6,17 +6,22 @@ import { call, Refusal } from "./rest";
 
 const TRIES = 5; // by itself; then it waits for a person, or for the stream to be back
 const FIRST_WAIT = 2_000; // ms, doubled each time
+// ms; the API keeps a key for a day, and after that would make the same post again. An hour for the way and for clocks.
+const SENT_BY_ITSELF = 23 * 3_600_000;
 
-export type Draft = { key: string; text: string; at: string; state: "sending" | "failed"; fault: string; tries: number };
+/** `old`: whether the API has it already cannot be found out any more. `refused`: the same would be refused again. */
+type State = "sending" | "failed" | "old" | "refused";
+export type Draft = { key: string; text: string; at: string; state: State; fault: string; tries: number };
 type Made = { id: number; text: string; at: string; event_id: string };
 
 export class Outgoing {
   drafts = $state.raw<Draft[]>([]);
   readonly #me: Person;
   readonly #made: (event: FeedEvent) => void;
-  readonly #place: string;
+  readonly #place: string; // each user's own: nobody is shown another's
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   #closed = false;
+  #forgotten = false;
 
   /** `made` gets each post as an event as soon as the API has it, mostly before the stream tells of it. */
   constructor(me: Person, made: (event: FeedEvent) => void) {
@@ -32,20 +37,29 @@ export class Outgoing {
     void this.#send(draft);
   }
 
+  /** Sends it again because a person says so, however old it is. */
   retry(draft: Draft): void {
     if (draft.state === "failed") void this.#send({ ...draft, tries: 0 });
+    if (draft.state === "old") void this.#send({ ...draft, at: new Date().toISOString(), tries: 0 });
   }
 
   /** The way to the server is open again. */
   retryAll(): void {
-    for (const draft of this.drafts) this.retry(draft);
+    for (const draft of this.drafts) if (draft.state === "failed") this.#again({ ...draft, tries: 0 });
   }
 
   discard(draft: Draft): void {
     this.#set(this.drafts.filter(({ key }) => key !== draft.key));
   }
 
-  /** Nothing more is sent: it would go out as whoever is signed in then. */
+  /** Nothing of it is kept: the person has signed out or left. */
+  forget(): void {
+    this.close();
+    this.#set([]);
+    this.#forgotten = true;
+  }
+
+  /** Nothing more is sent: it would go out as whoever is signed in then. What waits is there again when the same person is. */
   close(): void {
     this.#closed = true;
     for (const timer of this.#timers) clearTimeout(timer);
@@ -61,10 +75,18 @@ export class Outgoing {
       const object = { id: made.id, text: made.text };
       this.#made({ id: made.event_id, type: "post", at: made.at, actor: this.#me, object });
     } catch (refusal) {
-      const failed: Draft = { ...draft, state: "failed", fault: (refusal as Error).message, tries: draft.tries + 1 };
+      const state = isFinal(refusal) ? "refused" : "failed";
+      const failed: Draft = { ...draft, state, fault: (refusal as Error).message, tries: draft.tries + 1 };
       this.#change(failed);
       if (mayPass(refusal) && failed.tries < TRIES) this.#later(failed);
     }
+  }
+
+  #again(draft: Draft): void {
+    const age = Date.now() - Date.parse(draft.at);
+    // Of a clock that was put back nobody knows how long ago that was.
+    if (Math.abs(age) < SENT_BY_ITSELF) void this.#send(draft);
+    else this.#change({ ...draft, state: "old", fault: "" });
   }
 
   #later(draft: Draft): void {
@@ -72,7 +94,7 @@ export class Outgoing {
       () => {
         this.#timers.delete(timer);
         const now = this.drafts.find(({ key }) => key === draft.key);
-        if (now?.state === "failed") void this.#send(now);
+        if (now?.state === "failed") this.#again(now);
       },
       FIRST_WAIT * 2 ** (draft.tries - 1) * (0.5 + Math.random()),
     );
@@ -84,9 +106,11 @@ export class Outgoing {
   }
 
   #set(drafts: Draft[]): void {
+    if (this.#forgotten) return;
     this.drafts = drafts;
     try {
-      sessionStorage.setItem(this.#place, JSON.stringify(drafts));
+      if (drafts.length > 0) sessionStorage.setItem(this.#place, JSON.stringify(drafts));
+      else sessionStorage.removeItem(this.#place);
     } catch {
       // Kept until the reload, then.
     }
@@ -98,13 +122,26 @@ function mayPass(refusal: unknown): boolean {
   return refusal instanceof Refusal && (refusal.status === 0 || refusal.status === 429 || refusal.status >= 500);
 }
 
+/** Whether the same can never become right: it was read, and refused. A session that has ended says nothing of the post. */
+function isFinal(refusal: unknown): boolean {
+  return refusal instanceof Refusal && refusal.status >= 400 && refusal.status !== 401 && !mayPass(refusal);
+}
+
 function kept(place: string): Draft[] {
   try {
-    const drafts = JSON.parse(sessionStorage.getItem(place) ?? "[]") as Draft[];
-    return drafts.map((draft) => ({ ...draft, state: "failed", tries: 0 }));
+    const drafts: unknown = JSON.parse(sessionStorage.getItem(place) ?? "[]");
+    return Array.isArray(drafts) ? drafts.flatMap(read) : [];
   } catch {
     return [];
   }
+}
+
+/** The draft, as it may be sent again; none where it is not one of ours. */
+function read(draft: Partial<Draft> | null): Draft[] {
+  const { key, text, at, state, fault } = draft ?? {};
+  if (typeof key !== "string" || typeof text !== "string" || typeof at !== "string") return [];
+  const is = state === "old" || state === "refused" ? state : "failed";
+  return [{ key, text, at, state: is, fault: typeof fault === "string" ? fault : "", tries: 0 }];
 }
 
 /** randomUUID exists only where the page came over TLS or from this machine. */

@@ -2,6 +2,8 @@
 
 import type { Person } from "#feed";
 
+import { Gone } from "./gone";
+import { Reading } from "./reading";
 import { call } from "./rest";
 
 type Page = { items: Person[]; next: string | null };
@@ -22,53 +24,91 @@ export class People {
     this.found.filter(({ id }) => !(this.#listed.has(id) && this.followedIds.has(id))),
   );
   #query = "";
+  readonly #gone = new Gone();
+  readonly #search = new Reading(
+    () => this.#page(""),
+    ({ items, next }) => {
+      this.#listed = this.#query ? new Set() : this.followedIds;
+      this.found = this.#there(items);
+      this.next = next;
+    },
+  );
+  readonly #reading = new Reading(readFollowed, (followed) => {
+    this.followed = this.#there(followed);
+    this.loaded = true;
+  });
+  readonly #changing = new Map<number, Promise<void>>();
 
   /** Shows whose names begin so. An answer that comes after a newer search has begun is dropped. */
   async search(query: string): Promise<void> {
     this.#query = query;
-    const page = await call<Page>("GET", `/v1/users?query=${encodeURIComponent(query)}`);
-    if (query !== this.#query) return;
-    this.#listed = query ? new Set() : this.followedIds;
-    this.found = page.items;
-    this.next = page.next;
+    this.#search.changed();
+    await this.#search.anew();
   }
 
   async more(): Promise<void> {
-    const query = this.#query;
-    if (this.next === null) return;
-    const after = encodeURIComponent(this.next);
-    const page = await call<Page>("GET", `/v1/users?query=${encodeURIComponent(query)}&after=${after}`);
-    if (query !== this.#query) return;
+    const { next } = this;
+    if (next === null) return;
+    const page = await this.#search.more(() => this.#page(next));
+    if (!page || next !== this.next) return;
     const known = new Set(this.found.map((person) => person.id));
-    this.found = [...this.found, ...page.items.filter((person) => !known.has(person.id))];
+    this.found = [...this.found, ...this.#there(page.items).filter((person) => !known.has(person.id))];
     this.next = page.next;
   }
 
   async refresh(): Promise<void> {
-    const followed: Person[] = [];
-    let after: string | null = "";
-    for (let page = 0; page < MOST_PAGES && after !== null; page++) {
-      const answer: Page = await call<Page>("GET", `/v1/friends${after && `?after=${encodeURIComponent(after)}`}`);
-      followed.push(...answer.items);
-      after = answer.next;
-    }
-    this.followed = followed;
-    this.loaded = true;
+    await this.#reading.anew();
   }
 
   /** Takes out somebody who is no more. */
   without(person: number): void {
-    this.found = this.found.filter(({ id }) => id !== person);
-    this.followed = this.followed.filter(({ id }) => id !== person);
+    this.#gone.add(person);
+    this.found = this.#there(this.found);
+    this.followed = this.#there(this.followed);
   }
 
   async follow(person: Person): Promise<void> {
-    await call("POST", `/v1/friends/${person.id}`);
-    if (!this.followedIds.has(person.id)) this.followed = [...this.followed, person];
+    await this.#change("POST", person, (others) => [...others, person]);
   }
 
   async unfollow(person: Person): Promise<void> {
-    await call("DELETE", `/v1/friends/${person.id}`);
-    this.followed = this.followed.filter(({ id }) => id !== person.id);
+    await this.#change("DELETE", person, (others) => others);
   }
+
+  /** One change of a person at a time, so that the last answer is that of the last one. */
+  async #change(method: string, person: Person, changed: (others: Person[]) => Person[]): Promise<void> {
+    const before = this.#changing.get(person.id);
+    const change = (async () => {
+      await before?.catch(() => {}); // whoever asked for that was told
+      await call(method, `/v1/friends/${person.id}`);
+      this.#reading.changed();
+      this.followed = changed(this.followed.filter(({ id }) => id !== person.id));
+    })();
+    this.#changing.set(person.id, change);
+    try {
+      await change;
+    } finally {
+      if (this.#changing.get(person.id) === change) this.#changing.delete(person.id);
+    }
+  }
+
+  #page(after: string): Promise<Page> {
+    const from = after && `&after=${encodeURIComponent(after)}`;
+    return call<Page>("GET", `/v1/users?query=${encodeURIComponent(this.#query)}${from}`);
+  }
+
+  #there(some: Person[]): Person[] {
+    return some.filter(({ id }) => !this.#gone.has(id));
+  }
+}
+
+async function readFollowed(): Promise<Person[]> {
+  const followed: Person[] = [];
+  let after: string | null = "";
+  for (let page = 0; page < MOST_PAGES && after !== null; page++) {
+    const answer: Page = await call<Page>("GET", `/v1/friends${after && `?after=${encodeURIComponent(after)}`}`);
+    followed.push(...answer.items);
+    after = answer.next;
+  }
+  return followed;
 }

@@ -20,6 +20,7 @@ const ANSWER_WITHIN = 15_000; // ms
 const PUBLIC = ["/v1/auth/sign-up", "/v1/auth/sign-in", "/v1/auth/refresh"];
 let held: Token | undefined;
 let renewing: Promise<Token> | undefined;
+let sessions = 0; // that have begun or ended here
 let tell: (token: Token | undefined) => void = () => {};
 
 /** `told` hears of every renewal: whose token it brought, which may be somebody else by now; undefined: the session is over. */
@@ -30,6 +31,7 @@ export function onRenewal(told: typeof tell): void {
 /** Forgets the access token. */
 export function forget(): void {
   held = undefined;
+  sessions++;
 }
 
 /** Calls the API as whoever is signed in. Renews the token once if it has ended. Never acts as anybody else. Raises Refusal. */
@@ -51,7 +53,9 @@ export function isOver(refusal: unknown): boolean {
 
 /** Signs in or up: the answer is a token, which is kept. Raises Refusal. */
 export async function enter(path: "sign-in" | "sign-up", body: object): Promise<Token> {
-  return (held = await ask<Token>("POST", `/v1/auth/${path}`, body));
+  held = await ask<Token>("POST", `/v1/auth/${path}`, body);
+  sessions++;
+  return held;
 }
 
 /**
@@ -63,13 +67,18 @@ export function renewToken(): Promise<Token> {
 }
 
 async function renew(): Promise<Token> {
-  try {
-    held = await ask<Token>("POST", "/v1/auth/refresh");
+  for (;;) {
+    const before = sessions;
+    const answer = await ask<Token>("POST", "/v1/auth/refresh").catch((refusal: unknown) => {
+      if (refusal instanceof Refusal && isOver(refusal)) return refusal;
+      throw refusal;
+    });
+    // It is about the cookie that there was before somebody signed in or out by hand: asked again, once for each time.
+    if (before !== sessions) continue;
+    held = answer instanceof Refusal ? undefined : answer;
     tell(held);
-    return held;
-  } catch (refusal) {
-    if (isOver(refusal)) tell(undefined);
-    throw refusal;
+    if (answer instanceof Refusal) throw answer;
+    return answer;
   }
 }
 

@@ -40,8 +40,9 @@ class Session {
 
   /** Deletes the account with everything in it. Raises Refusal, also for a wrong password. */
   async leave(password: string): Promise<void> {
+    const { me } = this;
     await call<undefined>("DELETE", "/v1/me", { password });
-    this.ended();
+    if (this.me === me) this.ended();
   }
 
   /** What to do when this session ends, before its person is gone from the page. */

@@ -2,6 +2,8 @@
 
 import type { FeedEvent, Snapshot } from "#feed";
 
+import { Gone } from "./gone";
+import { Reading } from "./reading";
 import { call } from "./rest";
 
 const PAGE = 50;
@@ -23,9 +25,16 @@ export class Timeline {
   #waiting = $state.raw<Snapshot>();
   readonly #shown = $derived(ids(this.items));
   #loading = false;
-  /** What is gone: a page fetched later may still hold it. */
-  readonly #deleted = new Set<number>();
-  readonly #left = new Set<number>();
+  readonly #deleted = new Gone();
+  readonly #left = new Gone();
+  readonly #unfollowed = new Gone();
+  readonly #reading = new Reading(
+    () => this.#read(),
+    ({ items, next }) => {
+      this.#offer(this.#merged({ items: this.#followed(items), next }));
+      this.loaded = true;
+    },
+  );
 
   /** Whether there is another list to show than the one that is read: what is new, or what was missed in between. */
   get waits(): boolean {
@@ -42,23 +51,27 @@ export class Timeline {
     return this.items.length >= FURTHEST;
   }
 
-  /** Reads the list anew, as far down as it goes, and answers the cursor that a stream goes on from. */
-  async load(): Promise<string> {
+  /** Reads the list anew, as far down as it goes, and answers the cursor that a stream goes on from; none if it has been read since. */
+  async load(): Promise<string | undefined> {
+    return (await this.#reading.anew())?.cursor;
+  }
+
+  async #read(): Promise<Page> {
     const down = this.items.at(-1)?.id ?? "";
     const first = await page(PAGE);
-    const read = { items: first.items, next: first.next };
+    const read = { ...first };
     while (down && read.next !== null && read.next > down && read.items.length < LONGEST) {
       const more = await page(LONGEST_ASKED, read.next);
       read.items = [...read.items, ...more.items];
       read.next = more.next;
     }
-    this.#offer(this.#merged(read));
-    this.loaded = true;
-    return first.cursor;
+    return read;
   }
 
   /** Takes the server's word for the whole list, after a gap: what is shown may have holes. */
   replace(snapshot: Snapshot): void {
+    this.#reading.changed();
+    this.#unfollowed.clear(); // a follow may be among what was missed
     this.#offer(snapshot);
     this.loaded = true;
   }
@@ -71,6 +84,7 @@ export class Timeline {
       this.#keep((one) => this.#isThere(one));
       return false;
     }
+    this.#unfollowed.delete(event.actor.id); // the stream knows whom its user follows
     const now = this.#now;
     if (!this.#isThere(event) || now.items.some(({ id }) => id === event.id)) return false;
     this.#offer(cut({ items: [event, ...now.items], next: now.next }));
@@ -88,9 +102,15 @@ export class Timeline {
     this.#show(cut(this.#now));
   }
 
-  /** Takes out what a person did who is no longer followed. */
+  /** Takes out what a person did who is no longer followed, until `follows`. */
   without(person: number): void {
+    this.#unfollowed.add(person);
     this.#keep((event) => event.actor.id !== person);
+  }
+
+  /** What this person did belongs into the list again. */
+  follows(person: number): void {
+    this.#unfollowed.delete(person);
   }
 
   /** Adds a page of older ones at the end. Asked again meanwhile, it does nothing. */
@@ -99,9 +119,9 @@ export class Timeline {
     this.#loading = true;
     try {
       const before = this.next;
-      const older = await page(PAGE, before);
-      if (before !== this.next) return; // the list is another one now
-      const items = older.items.filter((event) => !this.#shown.has(event.id) && this.#isThere(event));
+      const older = await this.#reading.more(() => page(PAGE, before));
+      if (!older || before !== this.next) return; // the list is another one now
+      const items = this.#followed(older.items).filter((event) => !this.#shown.has(event.id) && this.#isThere(event));
       this.items = [...this.items, ...items];
       this.next = older.next;
     } finally {
@@ -135,6 +155,11 @@ export class Timeline {
   #keep(stays: (event: FeedEvent) => boolean): void {
     this.items = this.items.filter(stays);
     if (this.#waiting) this.#waiting = { items: this.#waiting.items.filter(stays), next: this.#waiting.next };
+  }
+
+  /** An answer may be older than an unfollow, and the archive learns of that later than the stream. */
+  #followed(items: FeedEvent[]): FeedEvent[] {
+    return items.filter(({ actor }) => !this.#unfollowed.has(actor.id));
   }
 
   #isThere(event: FeedEvent): boolean {

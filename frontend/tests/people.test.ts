@@ -1,4 +1,4 @@
-import { beforeEach, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 
 import { People } from "../src/people.svelte";
 
@@ -59,6 +59,85 @@ test("an answer to an earlier search is dropped", async () => {
   await Promise.all([people.search("a"), people.search("d")]);
 
   expect(names(people.others)).toBe("dora");
+});
+
+describe("an answer that comes late", () => {
+  type Call = { method: string; path: string; says: (body?: object) => void };
+  const calls: Call[] = [];
+  const bob = EVERYBODY[1]!;
+  const page = (...items: object[]) => ({ items, next: null });
+  const turn = () => new Promise((after) => setTimeout(after));
+
+  beforeEach(() => {
+    calls.length = 0;
+    vi.stubGlobal("fetch", (path: string, { method }: { method: string }) => {
+      return new Promise<Response>((done) => {
+        const says = (body?: object) => done(body ? json(body) : new Response(null, { status: 204 }));
+        calls.push({ method, path, says });
+      });
+    });
+  });
+
+  test("to the earlier of two readings is dropped", async () => {
+    const [first, second] = [people.refresh(), people.refresh()];
+    calls[1]?.says(page());
+    await second;
+    calls[0]?.says(page(bob));
+    await first;
+
+    expect(names(people.followed)).toBe("");
+  });
+
+  test("and was asked for before an unfollow has ended is asked for again", async () => {
+    const reading = people.refresh();
+    const unfollow = people.unfollow(bob);
+    await turn();
+    calls[1]?.says();
+    await unfollow;
+    calls[0]?.says(page(bob));
+    await turn();
+    expect(names(people.followed)).toBe("");
+    calls[2]?.says(page());
+    await reading;
+
+    expect([names(people.followed), calls.map(({ method }) => method)]).toEqual(["", ["GET", "DELETE", "GET"]]);
+  });
+
+  test("brings nobody back who is no more, in whichever list", async () => {
+    const asked = [people.refresh(), people.search("b")];
+    people.without(bob.id);
+    for (const { says } of calls) says(page(bob));
+    await Promise.all(asked);
+
+    expect([names(people.followed), names(people.others)]).toEqual(["", ""]);
+  });
+
+  test("holds up the next change of the same person, and of nobody else", async () => {
+    const changes = [people.unfollow(bob), people.follow(bob), people.follow(EVERYBODY[2]!)];
+    await turn();
+    expect(calls.map(({ method, path }) => `${method} ${path}`)).toEqual(["DELETE /v1/friends/2", "POST /v1/friends/3"]);
+    calls[1]?.says();
+    calls[0]?.says();
+    await turn();
+    calls[2]?.says();
+    await Promise.all(changes);
+
+    expect(names(people.followed)).toBe("carl bob");
+  });
+
+  test("of a page that belongs to an earlier search is dropped, also where both were for the same", async () => {
+    const again = people.search("");
+    calls[0]?.says({ items: [EVERYBODY[0]], next: "ann" });
+    await again;
+    const more = people.more();
+    const onceMore = people.search("");
+    calls[2]?.says({ items: [EVERYBODY[0]], next: "ann" });
+    await onceMore;
+    calls[1]?.says(page(EVERYBODY[3]!));
+    await more;
+
+    expect([names(people.found), people.next]).toEqual(["ann", "ann"]);
+  });
 });
 
 test("who is gone is in no list", async () => {

@@ -1,6 +1,6 @@
 /** Whose page it is, when the browser's cookies may become somebody else's, against an API made by hand. */
 
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 const ANN = { id: 4, username: "ann" };
 const [ANNS, NEWER, BOBS] = [
@@ -100,6 +100,49 @@ test("an API that cannot be asked ends nothing", async () => {
 test("signing out where somebody else has signed in meanwhile leaves them signed in", async () => {
   answers = { "/v1/auth/sign-out": [refused], "/v1/auth/refresh": [says(BOBS)] };
   await session.signOut();
+
+  expect(session.me?.username).toBe("bob");
+});
+
+describe("an answer to a renewal that was asked for before", () => {
+  /** Renews, and answers only when told to. */
+  function renewing(): (said: Said) => void {
+    let say: (said: Said) => void = () => {};
+    answers["/v1/auth/refresh"] = [() => new Promise<Said>((done) => (say = done))];
+    void tokenForFeed(ANN.id).catch(() => {});
+    return (said) => say(said);
+  }
+
+  test("a sign-out signs nobody in again", async () => {
+    const answer = renewing();
+    await session.signOut();
+    answers["/v1/auth/refresh"] = [refused];
+    answer({ status: 200, body: NEWER });
+    await vi.advanceTimersByTimeAsync(0);
+
+    expect([session.me, session.known]).toEqual([undefined, true]);
+  });
+
+  test("somebody signed in does not sign them out", async () => {
+    session.ended();
+    const answer = renewing();
+    answers["/v1/auth/sign-in"] = [says(BOBS)];
+    await session.signIn("bob", "a password");
+    answers["/v1/auth/refresh"] = [says(BOBS)];
+    answer(refused());
+    await vi.advanceTimersByTimeAsync(0);
+
+    expect(session.me?.username).toBe("bob");
+  });
+});
+
+test("deleting an account where somebody else has signed in meanwhile leaves them signed in", async () => {
+  let done: (said: Said) => void = () => {};
+  answers = { "/v1/me": [() => new Promise<Said>((answer) => (done = answer))], "/v1/auth/sign-in": [says(BOBS)] };
+  const leaving = session.leave("a password");
+  await session.signIn("bob", "a password");
+  done({ status: 204 });
+  await leaving;
 
   expect(session.me?.username).toBe("bob");
 });

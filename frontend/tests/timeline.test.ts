@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 
 import { FURTHEST, LONGEST, Timeline } from "../src/timeline.svelte";
 import { ann, feedApi, numbers, post, posts } from "./events";
@@ -42,6 +42,74 @@ describe("at the top", () => {
     timeline.add(post(1));
 
     expect(timeline.loaded).toBe(false);
+  });
+});
+
+describe("an answer that was asked for before", () => {
+  const theirs = { ...post(3), actor: bob };
+  const bobs = () => timeline.items.filter(({ actor }) => actor.id === bob.id).length;
+
+  test.each(["load", "older"] as const)("an unfollow brings nothing back (%s), nor does an archive that lags", async (how) => {
+    feedApi(how === "load" ? [theirs, ...posts(2)] : [...posts(60, 4), theirs, ...posts(2)]);
+    if (how === "older") await timeline.load();
+    const reading = timeline[how]();
+    timeline.without(bob.id);
+    await reading;
+    expect(bobs()).toBe(0);
+    await timeline.load(); // it still has not heard
+    if (how === "older") await timeline.older();
+
+    expect(bobs()).toBe(0);
+  });
+
+  test("a follow is not kept out by the unfollow before it", async () => {
+    feedApi([theirs, ...posts(2)]);
+    timeline.without(bob.id);
+    timeline.follows(bob.id);
+    await timeline.load();
+
+    expect(bobs()).toBe(1);
+  });
+
+  test.each([
+    ["the list after a gap", () => timeline.replace({ items: [theirs], next: null })],
+    ["an event of theirs", () => timeline.add(theirs)],
+  ])("an unfollow is forgotten where %s says that they are followed again", async (_, said) => {
+    feedApi([theirs, ...posts(2)]);
+    timeline.without(bob.id);
+    said();
+    await timeline.load();
+
+    expect(bobs()).toBe(1);
+  });
+
+  test.each(["load", "older"] as const)("the list after a gap is not put into it (%s)", async (how) => {
+    const api = feedApi(posts(100));
+    await timeline.load();
+    const reading = timeline[how]();
+    api.log = posts(100).filter((_, n) => n !== 20 && n !== 60); // deleted in the gap, of which nothing is told
+    timeline.replace({ items: api.log.slice(0, 50), next: post(51).id });
+    await reading;
+    await timeline.older();
+
+    expect(numbers(timeline.items)).toEqual(numbers(api.log));
+  });
+
+  test("a later one is not applied after it", async () => {
+    const answers: (() => void)[] = [];
+    const page = (items: object[]) => new Response(JSON.stringify({ items, next: null, cursor: `c${items.length}` }));
+    let made = 1;
+    vi.stubGlobal("fetch", () => {
+      const now = page(posts(made++));
+      return new Promise<Response>((done) => answers.push(() => done(now)));
+    });
+    const [first, second] = [timeline.load(), timeline.load()];
+    answers[1]?.();
+    expect(await second).toBe("c2");
+    answers[0]?.();
+
+    expect(await first).toBeUndefined();
+    expect(numbers(timeline.items)).toEqual([2, 1]);
   });
 });
 

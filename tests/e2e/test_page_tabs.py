@@ -1,5 +1,7 @@
 """Many tabs, one stream: whoever holds it may go, freeze or sign out, and no tab loses anything."""
 
+import asyncio
+
 import httpx
 import pytest
 from playwright.async_api import Route, expect
@@ -7,8 +9,8 @@ from playwright.async_api import Route, expect
 from local.system import System
 from tests.e2e.buffering import stalling_proxy
 from tests.e2e.conftest import NewContext
-from tests.e2e.people import Person
-from tests.e2e.visitors import Visitor, streams_of, until_streams
+from tests.e2e.people import Person, listening
+from tests.e2e.visitors import Visitor, until_streams
 
 
 async def has_streams(person: Person, count: int) -> None:
@@ -24,7 +26,7 @@ async def test_three_tabs_make_one_stream_and_closing_the_one_that_holds_it_lose
     await writer.post("mark 0")
     for tab in (ann, second, third):
         await tab.sees("mark 0")
-    assert len(await streams_of(program)) == 1
+    await has_streams(program, 1)
 
     await ann.page.close()
     await writer.post("mark 1")
@@ -35,6 +37,54 @@ async def test_three_tabs_make_one_stream_and_closing_the_one_that_holds_it_lose
     await third.sees("mark 2", "mark 1", "mark 0")
     await third.sees_live(other_tab=True)
     await has_streams(program, 1)
+
+
+async def test_a_tab_whose_list_is_older_than_the_stream_that_another_holds_lacks_nothing(
+    ann: Visitor, writer: Person, system: System, client: httpx.AsyncClient
+) -> None:
+    """Both are restored at once: what happens between their two lists is in that of the one that leads, and not in its stream."""
+    await ann.follow(writer.username)
+    program = await ann.as_program(system.address, client)
+    context, address = ann.page.context, ann.page.url
+    await ann.page.goto("about:blank")
+    await has_streams(program, 0)
+    slower = Visitor(await context.new_page(), ann.name)
+    read, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        answer = await route.fetch()
+        read.set()
+        await goes_on.wait()
+        await route.fulfill(response=answer)
+
+    await slower.page.route("**/v1/feed?*", hold, times=1)
+    await slower.page.goto(address)
+    await asyncio.wait_for(read.wait(), 20)
+    async with listening(program) as stream:
+        await writer.post("mark between")
+        await stream.until("post")
+    await has_streams(program, 0)
+
+    async def from_after_it(route: Route) -> None:
+        """A list is mostly a little newer than its cursor, so that the stream would tell of it once more."""
+        answer = await route.fetch()
+        while "mark between" not in await answer.text():
+            await asyncio.sleep(0.1)
+            answer = await route.fetch()
+        await route.fulfill(response=answer, json={**(await answer.json()), "cursor": stream.cursor})
+
+    await ann.page.route("**/v1/feed?*", from_after_it, times=1)
+    await ann.page.goto(address)
+    await ann.sees_live()
+    goes_on.set()
+
+    await slower.sees("mark between")
+    await slower.sees_live(other_tab=True)
+    await has_streams(program, 1)
+    await writer.post("mark after")
+    for tab in (ann, slower):
+        await tab.sees("mark after", "mark between")
+    assert slower.faults == []
 
 
 async def test_a_tab_that_is_frozen_gives_the_stream_away_and_misses_nothing_when_it_wakes(

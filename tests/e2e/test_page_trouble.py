@@ -85,3 +85,38 @@ async def test_a_stream_that_cannot_be_had_is_counted_down_to_and_may_be_tried_a
     await ann.page.get_by_role("button", name="Try now").click()
 
     await ann.sees_live()
+
+
+async def test_who_signs_out_with_something_unsent_is_asked_first_and_leaves_nothing_behind(ann: Visitor) -> None:
+    drafts = "Object.keys(sessionStorage).filter((name) => name.startsWith('stickyfeed unsent')).length"
+    await ann.page.route("**/v1/posts", lambda route: route.abort())
+    await ann.write("not sent")
+    await expect(ann.page.get_by_text("Not sent yet.")).to_be_visible()
+    await ann.page.get_by_role("button", name=f"Profile of {ann.name}").click()
+    await ann.page.get_by_role("dialog").get_by_role("button", name="Sign out").click()
+    await expect(ann.page.get_by_text("would be lost")).to_be_visible()
+    await expect(ann.page.get_by_role("dialog")).to_have_count(0)
+    assert await ann.page.evaluate(drafts) == 1
+
+    await ann.page.get_by_role("button", name="Sign out all the same").click()
+
+    await ann.sees_the_door()
+    assert await ann.page.evaluate(drafts) == 0
+
+
+async def test_a_post_that_was_refused_is_not_sent_again(ann: Visitor) -> None:
+    sent: list[str] = []
+
+    async def refuse(route: Route) -> None:
+        sent.append(route.request.headers["idempotency-key"])
+        await route.fulfill(status=400, json={"error": "invalid", "field": "text"})
+
+    await ann.page.route("**/v1/posts", refuse)
+    await ann.write("never right")
+    await expect(ann.page.get_by_text("A post has 1 to 1000 characters.")).to_be_visible()
+    await ann.page.reload()
+    await ann.sees_live()
+
+    await expect(ann.page.get_by_role("button", name="Discard")).to_be_visible()
+    await expect(ann.page.get_by_role("button", name="Send again")).to_have_count(0)
+    assert len(sent) == 1

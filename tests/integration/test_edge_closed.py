@@ -1,10 +1,12 @@
 """Whatever breaks in the hook, the edge stays shut: each way of breaking it is tried in a copy."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.integration.edge_answer import lines_of
 from tests.integration.edge_system import PROJECT, binaries, edge, version_of
 
 CHECKS = "local function check_token(txn, kind)\n"
@@ -16,9 +18,15 @@ BREAKS = {
     "it never ends": (CHECKS, CHECKS + "  while true do end\n"),
     "it never ends after all is set but its last word": (PASSES, "  while true do end\n" + PASSES),
     "it returns without a word": (CHECKS, CHECKS + "  do return end\n"),
+    "it fails in the middle of its answer": (
+        "  local identity, wrong, reason",
+        '  error("planted")\n  local identity, wrong, reason',
+    ),
     "a signature check that throws": ("pcall(txn.c.jwt_verify, ", "pcall(error, "),
     "a signature check that answers true": ("return ok and verdict == 1", "return ok and verdict == true"),
 }
+# These the hook notices itself, and takes the token for bad.
+REFUSES = {"a signature check that throws", "a signature check that answers true"}
 
 
 @pytest.mark.parametrize("binary", binaries(), ids=version_of)
@@ -38,11 +46,19 @@ async def test_a_broken_hook_lets_nobody_in(binary: str, name: str, tmp_path: Pa
 
     async with edge(binary, tmp_path, project=tmp_path) as running:
         token = running.mint.good()
-        targets = ("/v1/me", "/v1/stream", "/v1/ws")
-        answers = [await running.ask(target, token=token) for target in targets]
+        answers = [await running.ask(target, token=token) for target in ("/v1/me", "/v1/ws")]
+        stream = await running.ask("/v1/stream", token=token)
         public = await running.ask("/v1/auth/keys")
 
-        assert {(answer.status, answer.error) for answer in answers} == {(401, "token-invalid")}
+        if name in REFUSES:
+            assert {(answer.status, answer.error) for answer in (*answers, stream)} == {(401, "token-invalid")}
+        else:
+            assert {(answer.status, answer.error) for answer in answers} == {(503, "unavailable")}
+            assert all(answer.header("retry-after") for answer in answers)
+            # A browser never comes back after an error.
+            assert (stream.status, stream.header("content-type")) == (200, "text/event-stream")
+            assert re.fullmatch(rb"retry: [2-6]\d{3}\n\n", stream.body)
+            assert [line["reason"] for line in lines_of(running.logged()) if line["path"] == "/v1/me"] == ["hook"]
         assert public.status == 200
         assert sum(node.requests for node in running.nodes.values()) == 1
 

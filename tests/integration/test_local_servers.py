@@ -168,6 +168,16 @@ async def test_the_primary_answers_a_commit_only_when_it_is_on_its_disk(tmp_path
         assert await query(mysql.env["MYSQL_PRIMARY"], settings) == [11]
 
 
+async def test_binary_logs_are_kept_for_two_days_on_both_servers(tmp_path: Path) -> None:
+    settings = "SELECT @@binlog_expire_logs_seconds UNION ALL SELECT @@max_binlog_size"
+    async with (
+        servers.running("mysql-primary", tmp_path) as primary,
+        servers.running("mysql-replica", tmp_path) as replica,
+    ):
+        for dsn in (primary.env["MYSQL_PRIMARY"], replica.env["MYSQL_REPLICA"]):
+            assert await query(dsn, settings) == [2 * 86_400, 64 * 1024 * 1024]
+
+
 async def test_a_server_whose_port_was_taken_moves_and_keeps_what_it_has(tmp_path: Path) -> None:
     async with servers.running("kafka", tmp_path) as kafka:
         await write_kafka(kafka, 1)

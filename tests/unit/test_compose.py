@@ -168,6 +168,11 @@ def test_the_edge_finds_both_doors_of_every_node() -> None:
     assert SERVICES["haproxy"]["image"] == "haproxy:3.2-alpine", "the wire needs 3.1"
 
 
+@pytest.mark.parametrize("name", ["mysql-primary", "mysql-replica"])
+def test_binary_logs_are_kept_for_two_days(name: str) -> None:
+    assert {"--binlog-expire-logs-seconds=172800", "--max-binlog-size=64M"} <= set(SERVICES[name]["command"])
+
+
 def test_any_one_broker_may_die_and_no_event_with_it() -> None:
     brokers = [name for name in RUNNING if SERVICES[name]["image"].startswith("apache/kafka:")]
     named = [environment(name)["KAFKA_ADVERTISED_LISTENERS"].removeprefix("PLAINTEXT://") for name in brokers]

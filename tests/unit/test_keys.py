@@ -81,6 +81,59 @@ def test_keys_made_one_after_the_other_sign_in_that_order(keys: Path) -> None:
     assert signing_key(keys).stem == made[-1]
 
 
+@pytest.mark.parametrize(
+    "last", ["key-20280101T000000000000Z", "zz", "key-2028", "z_0001", "z_9999", "key-20280101T000000000000Z_0009"]
+)
+def test_a_new_key_signs_whatever_name_the_last_one_has(keys: Path, last: str) -> None:
+    """The clock was ahead when it was made, or it is another host's."""
+    leaked = signing_key(keys)
+    for kind in ("private", "public"):
+        (keys / kind / leaked.name).rename(keys / kind / f"{last}.pem")
+    before_it = keys / "public" / f"{last}-2.pem"  # by name of the file: `-` is before `.`
+    before_it.write_bytes((keys / "public" / f"{last}.pem").read_bytes())
+    signs = signer(keys)
+
+    made = [rotate(keys).stem for _ in range(3)]
+
+    assert jwt.get_unverified_header(sign(signs, 7))["kid"] == made[-1]
+    assert made == sorted(set(made))
+    assert [file.stem for file in (keys / "private").iterdir()] == [made[-1]]
+    assert verifier(keys).verify(sign(signs, 7)).uid == 7
+
+
+def test_the_key_that_signs_is_not_dropped_whatever_else_is_there(keys: Path) -> None:
+    """What `rotate` without effect left behind: the last by name signs, though the other one is newer."""
+    signs = signing_key(keys)
+    for kid in ("a", "key-2000"):
+        (keys / "public" / f"{kid}.pem").write_bytes((keys / "public" / signs.name).read_bytes())
+    (keys / "public" / "z.pem").write_bytes((keys / "public" / signs.name).read_bytes())  # may sign one day
+    for file in (keys / "public").iterdir():
+        os.utime(file, (0, 0))
+
+    assert drop_old(keys, 3600) == ["a", "key-2000"]
+    assert sorted(file.stem for file in (keys / "public").iterdir()) == [signs.stem, "z"]
+
+
+def test_a_clock_that_was_ahead_makes_no_old_key_count_for_longer(keys: Path) -> None:
+    old, new = signing_key(keys), rotate(keys)
+    public = keys / "public" / new.name
+    os.utime(public, (time.time() + 10**8, time.time() + 10**8))
+
+    assert drop_old(keys, 3600) == []
+    os.utime(public, (public.stat().st_mtime - 3700, public.stat().st_mtime - 3700))
+    assert drop_old(keys, 3600) == [old.stem]
+
+
+def test_a_name_that_nothing_can_come_after_is_refused(keys: Path) -> None:
+    (keys / "public" / f"{'z' * 64}.pem").write_text("somebody's")
+    before = signing_key(keys)
+
+    with pytest.raises(ValueError, match="no name after"):
+        rotate(keys)
+
+    assert signing_key(keys) == before
+
+
 def test_a_broken_new_key_changes_nothing(keys: Path) -> None:
     signs, verifies = signer(keys), verifier(keys)
     (keys / "private" / "z.pem").write_text("no key")

@@ -1,14 +1,13 @@
 """What commands say when the supervisor, or the environment, is not as it should be."""
 
 import asyncio
-import logging
 import sys
 from pathlib import Path
 
 import pytest
 
 from local import __main__ as command
-from local import commands, control, daemon, environment, keys, limits
+from local import commands, control, environment, limits
 from local.place import Place
 from local.site import Site
 
@@ -47,30 +46,6 @@ def test_what_is_no_number_of_seconds_is_told_before_anything_starts(
 
     assert command.main() == 1
     assert capsys.readouterr().err == f"{name}=an hour is not a number of seconds\n"
-
-
-async def test_a_disk_that_fails_once_does_not_keep_old_keys_for_ever(
-    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    tries: list[int] = []
-
-    def drop_old(_: Path, life: int) -> list[str]:
-        tries.append(life)
-        if len(tries) == 1:
-            raise OSError("the disk is full")
-        return ["key-1"]
-
-    monkeypatch.setattr(keys, "drop_old", drop_old)
-    monkeypatch.setattr(daemon, "_LOOK_AT_KEYS_EVERY", 0.01)
-    caplog.set_level(logging.INFO)
-    task = asyncio.create_task(daemon._drop_old_keys(Site.at(place), 60))
-    async with asyncio.timeout(5):
-        while "key-1 is dropped" not in caplog.text:
-            await asyncio.sleep(0.01)
-    task.cancel()
-
-    assert "the disk is full" in caplog.text
-    assert set(tries) == {60}
 
 
 def test_limits_that_a_running_system_was_not_begun_with_are_noticed(

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from local.child import tail_of
+from local.logs import trim
 from local.place import NAMES, STREAM_PLACES
 from local.plan import PROCESSES
 from local.process import Failed, Process, State
 from local.spec import Spec
 from local.status import Status, table
-from local.supervisor import Supervisor, trim
+from local.supervisor import Supervisor
 
 Said = list[tuple[str, str]]
 Make = Callable[..., Supervisor]
@@ -157,6 +158,21 @@ async def test_a_command_that_does_not_exist_is_a_failure_and_not_a_crash(superv
         await supervisor.start(within=20)
 
 
+async def test_a_fault_of_the_keeping_itself_is_seen(supervisors: Make, said: Said) -> None:
+    supervisor = supervisors(sleeper("one"))
+    one = supervisor.processes["one"]
+
+    async def fails() -> float:
+        raise ValueError("a fault of ours")
+
+    one._live_once = fails  # type: ignore[method-assign]
+    with pytest.raises(Failed, match="a fault of ours"):
+        await one.start()
+
+    assert one.state is State.FAILED
+    assert [name for name, _ in said] == ["one"]
+
+
 async def test_one_that_is_never_ready_says_what_it_lacks(supervisors: Make) -> None:
     supervisor = supervisors(Spec("mute", ("sleep", "60"), never))
 
@@ -177,7 +193,7 @@ async def test_nothing_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> N
     program = (
         "import asyncio, pathlib, sys\n"
         "from local.spec import Spec\n"
-        "from local.supervisor import Supervisor, trim\n"
+        "from local.supervisor import Supervisor\n"
         "async def ready(): pass\n"
         "async def main():\n"
         "    s = Supervisor([Spec('one', ('sleep', '60'), ready)], pathlib.Path(sys.argv[1]), lambda *_: None)\n"

@@ -1,5 +1,6 @@
 /** One connection that stays: opened again after every failure, by EventSource or, where that cannot be had, by WebSocket. */
 
+import { Elapsed } from "./elapsed.js";
 import type { Frame } from "./events.js";
 import { openEventSource, openWebSocket, type Stream } from "./stream.js";
 
@@ -46,12 +47,12 @@ export class Connection {
   #live = false;
   #waits = false; // for a time to pass, not for an answer
   #heartbeat = 0; // ms
-  // By the wall clock: others stand still while a laptop sleeps.
-  #heard = 0;
-  #bySince = 0;
-  #renewed = 0;
+  readonly #heard = new Elapsed();
+  readonly #onWebSocket = new Elapsed();
+  readonly #renewed = new Elapsed(0);
   #silences = 0;
   #refusals = 0;
+  #unanswered = 0; // questions for a token, in a row
   #failures = 0;
   #token = "";
   #handing = false;
@@ -66,7 +67,7 @@ export class Connection {
   wake(network = false): void {
     if (this.#ended) return;
     if (network) [this.#by, this.#silences] = ["sse", 0]; // another network, perhaps without the proxy
-    if (network || this.#waits || (this.#live && this.#silent() > this.#heartbeat * LATE_HEARTBEATS)) this.#open();
+    if (network || this.#waits || (this.#live && this.#heard.ms > this.#heartbeat * LATE_HEARTBEATS)) this.#open();
   }
 
   lost(): void {
@@ -107,7 +108,7 @@ export class Connection {
   }
 
   #frame(frame: Frame): void {
-    this.#heard = Date.now();
+    this.#heard.restart();
     this.#on.frame(frame);
     if (this.#ended) return;
     if (frame.event === "bye") return this.#bye(frame.data);
@@ -138,21 +139,15 @@ export class Connection {
     }, ms);
   }
 
-  #silent(): number {
-    const now = Date.now();
-    this.#heard = Math.min(this.#heard, now); // a clock that was put back
-    return now - this.#heard;
-  }
-
   #check(): void {
     if (!this.#live) return;
-    if (this.#silent() > this.#heartbeat * MISSED_HEARTBEATS) return this.#retry("silent", 0);
-    if (this.#by === "ws" && Date.now() - this.#bySince > SSE_AGAIN_AFTER) this.#tryEventSource();
+    if (this.#heard.ms > this.#heartbeat * MISSED_HEARTBEATS) return this.#retry("silent", 0);
+    if (this.#by === "ws" && this.#onWebSocket.ms > SSE_AGAIN_AFTER) this.#tryEventSource();
   }
 
   /** Asks for SSE beside the open WebSocket. A hello that comes through takes over, with the cursor; else all stays as it is. */
   #tryEventSource(): void {
-    this.#bySince = Date.now();
+    this.#onWebSocket.restart();
     this.#trial?.close();
     const trial: Stream = openEventSource(this.#address("sse"), {
       frame: (frame) => {
@@ -191,7 +186,10 @@ export class Connection {
   #noHello(): void {
     this.#silences++;
     if (this.#by === "ws") this.#by = "sse";
-    else if (this.#silences >= SILENCES) [this.#by, this.#bySince] = ["ws", Date.now()];
+    else if (this.#silences >= SILENCES) {
+      this.#by = "ws";
+      this.#onWebSocket.restart();
+    }
     this.#retry("silent", this.#backoff());
   }
 
@@ -208,6 +206,7 @@ export class Connection {
     this.#on.phase({ phase: "connecting" });
     const token = await this.#newToken();
     if (this.#ended || this.#stream) return;
+    if (token === "") this.#refusals = 0; // the next refusal asks again
     const ms = this.#backoff();
     this.#retry("refused", token && this.#refusals <= 1 ? 0 : ms);
   }
@@ -216,19 +215,20 @@ export class Connection {
   async #hand(): Promise<void> {
     if (this.#handing) return;
     this.#handing = true;
-    const wait = this.#untilRenewal();
-    if (wait) await new Promise((after) => setTimeout(after, wait));
+    let token: string | null = "";
+    while (token === "") {
+      const wait = this.#untilRenewal();
+      if (wait) await new Promise((after) => setTimeout(after, wait));
+      token = this.#live ? await this.#newToken() : null; // at the latest `bye` ends this
+    }
     this.#handing = false;
     const stream = this.#stream;
-    const token = stream && this.#live ? await this.#newToken() : "";
-    if (!stream || stream !== this.#stream) return;
-    if (token === "") return void this.#hand(); // nobody could say: at the latest `bye` ends this
-    if (token && !(await stream.renew(token)) && stream === this.#stream) this.#retry("token", 0);
+    if (token && stream && this.#live && !(await stream.renew(token)) && stream === this.#stream) this.#retry("token", 0);
   }
 
   /** Empty if nobody could say; null, and the end, if the session is over. */
   async #newToken(): Promise<string | null> {
-    this.#renewed = Date.now();
+    this.#renewed.restart();
     const late = new Promise<string>((after) => setTimeout(after, TOKEN_WITHIN, ""));
     let token: string | null = "";
     try {
@@ -238,12 +238,13 @@ export class Connection {
     }
     if (token === null && !this.#ended) this.#end();
     this.#token = token || this.#token;
+    this.#unanswered = token === "" ? this.#unanswered + 1 : 0;
     return token;
   }
 
+  /** Soon where nobody could say: a server that has renewed, and whose answer was lost, forgives that for a time only. */
   #untilRenewal(): number {
-    this.#renewed = Math.min(this.#renewed, Date.now()); // a clock that was put back
-    return Math.max(0, this.#renewed + RENEWED_APART - Date.now());
+    return this.#unanswered ? backoff(this.#unanswered - 1) : Math.max(0, RENEWED_APART - this.#renewed.ms);
   }
 
   #retry(reason: string, ms: number, then = () => this.#open()): void {
@@ -255,9 +256,8 @@ export class Connection {
     this.#wait(ms, then);
   }
 
-  /** Full jitter: anything up to a ceiling that doubles, so that a thousand clients do not come back together. */
   #backoff(): number {
-    return 100 + Math.random() * Math.min(BACKOFF_LONGEST, BACKOFF_FIRST * 2 ** Math.min(this.#failures++, 10));
+    return backoff(this.#failures++);
   }
 
   #wait(ms: number, then: () => void): void {
@@ -279,4 +279,9 @@ export class Connection {
     this.close();
     this.#on.phase({ phase: "ended", reason: "signed-out" });
   }
+}
+
+/** Full jitter: anything up to a ceiling that doubles, so that a thousand clients do not come back together. */
+function backoff(failures: number): number {
+  return 100 + Math.random() * Math.min(BACKOFF_LONGEST, BACKOFF_FIRST * 2 ** Math.min(failures, 10));
 }

@@ -1,6 +1,7 @@
 /** The client's end of a feed: one stream per browser, which resumes where it was and never dies in silence. */
 
 import { Connection, type ConnectionOptions, type Phase } from "./connection.js";
+import { Elapsed } from "./elapsed.js";
 import type { Frame } from "./events.js";
 import { Intake } from "./intake.js";
 import { forgetCursor, keepCursor, keptCursor } from "./kept.js";
@@ -25,8 +26,9 @@ export class Feed {
   readonly #checks = setInterval(() => this.#check(), CHECKED_EVERY);
   #connection: Connection | undefined;
   #phase: Phase = { phase: "connecting" };
-  #heard = Date.now(); // from the leader
+  readonly #heard = new Elapsed(); // from the leader
   #joined = false; // nothing that it said is missing here
+  #caughtUp: string | undefined; // where the leader was when a stream of our own began to bring what was missing until then
   #joining = false; // it has been asked for what is missing
   #doubted = false; // it has been asked whether it is still there
   #ended = false;
@@ -113,12 +115,13 @@ export class Feed {
     this.#connection?.close();
     this.#connection = undefined;
     this.#joined = this.#joining = false;
-    this.#heard = Date.now();
+    this.#caughtUp = undefined;
+    this.#heard.restart();
   }
 
   #welcome(): void {
-    const { cursor, recent } = this.#intake;
-    this.#tabs.say({ say: "welcome", phase: this.#phase, cursor, recent });
+    const { from, recent, cursor } = this.#intake;
+    this.#tabs.say({ say: "welcome", phase: this.#phase, from, recent, cursor });
   }
 
   /** One question at a time: a tab that wakes may hear a thousand old messages, and each answer is long. */
@@ -137,7 +140,7 @@ export class Feed {
       return;
     }
     if (message.say === "join" || message.say === "wake") return;
-    this.#heard = Date.now();
+    this.#heard.restart();
     this.#doubted = false;
     if (message.say === "welcome") return this.#join(message);
     if (!this.#joined) return this.#connection ? undefined : this.#askToJoin();
@@ -145,16 +148,18 @@ export class Feed {
     else this.#tell(message.phase, "other");
   }
 
-  #join({ phase, cursor, recent }: Message & { say: "welcome" }): void {
+  #join({ phase, ...leader }: Message & { say: "welcome" }): void {
     this.#joining = false;
     if (this.#connection) return;
-    if (!this.#intake.join(recent, cursor, this.#joined)) return this.#catchUp();
-    this.#joined = true;
-    this.#tell(phase, "other");
+    const place = this.#caughtUp ?? this.cursor;
+    this.#caughtUp = undefined;
+    this.#joined = this.#intake.join(leader, place);
+    if (this.#joined) this.#tell(phase, "other");
+    else this.#catchUp(leader.cursor);
   }
 
-  /** The leader no longer remembers what is missing here: a stream of our own brings it, then we follow. */
-  #catchUp(): void {
+  /** Nobody can see that the leader has said all that is missing here: a stream of our own brings it, then we follow. */
+  #catchUp(until: string): void {
     const connection = this.#connect({
       frame: (frame) => this.#intake.take(frame),
       phase: (phase) => {
@@ -163,7 +168,7 @@ export class Feed {
         if (phase.phase !== "live") return;
         connection.close();
         this.#connection = undefined;
-        this.#joined = true;
+        this.#caughtUp = until;
         this.#askToJoin();
       },
     });
@@ -172,7 +177,7 @@ export class Feed {
 
   /** Whoever leads answers a `join` at once, even in the background. One that does not is frozen or gone. */
   #check(): void {
-    if (this.#ended || this.#tabs.leads || Date.now() - this.#heard < LEADER_SILENT) return;
+    if (this.#ended || this.#tabs.leads || this.#heard.ms < LEADER_SILENT) return;
     if (this.#doubted) this.#tabs.steal();
     else this.#tabs.say({ say: "join" });
     this.#doubted = !this.#doubted;

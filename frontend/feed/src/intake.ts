@@ -6,56 +6,66 @@ import { type FeedOptions, safely } from "./options.js";
 const REMEMBERED = 2_000; // event ids; repeats come only from what was last in flight
 const RECENT = 200; // frames that a tab gets from the one that leads; whoever has missed more asks the server
 
-export class Intake {
+/** What a tab has been told, for others to go on from: `recent` is all that came after the cursor `from`. */
+export interface Chain {
+  /** Undefined where nobody can go on from: the list before it was replaced, or what was forgotten had no cursor. */
+  from: string | undefined;
+  recent: Frame[];
   cursor: string;
-  readonly recent: Frame[] = [];
+}
+
+export class Intake implements Chain {
+  from: string | undefined;
+  recent: Frame[] = [];
+  cursor: string;
   readonly #on: FeedOptions;
   readonly #seen = new Set<string>();
-  #began = false; // the cursor is one of this browser's stream, not one that came with a list
 
   constructor(options: FeedOptions, cursor: string) {
     this.#on = options;
-    this.cursor = cursor;
+    this.from = this.cursor = cursor;
   }
 
   take(frame: Frame): void {
-    const { event, id, data } = frame;
+    this.#tell(frame);
+    // A frame without a cursor comes from EventSource with the one before.
+    const id = frame.id === this.cursor ? "" : frame.id;
+    this.#remember({ ...frame, id });
+    this.cursor = id || this.cursor;
+  }
+
+  /**
+   * Goes on as the tab that leads does, if that has said everything that came after `place`: cursors are opaque, so it must
+   * have begun there, or have been there. False, and nothing done, if that cannot be seen.
+   */
+  join({ from, recent, cursor }: Chain, place: string): boolean {
+    const known = place ? recent.findIndex(({ id }) => id === place) : -1;
+    const hasList = place !== "" || recent[0]?.event !== "snapshot";
+    if (known >= 0 || place === from || !hasList) {
+      for (const frame of recent.slice(known + 1)) {
+        if (!this.#seen.has(String(frame.data.id))) this.#tell(frame);
+      }
+    } else if (place !== cursor) return false;
+    [this.from, this.recent, this.cursor] = [from, recent, cursor];
+    return true;
+  }
+
+  #tell(frame: Frame): void {
+    const { event, data } = frame;
     safely(() => this.#on.onFrame?.(frame));
     if (event === "gap") safely(() => this.#on.onGap?.(data as Gap));
     else if (event === "snapshot") this.#snapshot(data as Snapshot);
     else if (FACTS.includes(event)) this.#event(data as FeedEvent);
-    this.#remember(frame);
-    if (id) [this.cursor, this.#began] = [id, true];
-  }
-
-  /**
-   * Goes on where the tab that leads is, from what it remembers; `joined`: all it has said was heard here. False, and
-   * nothing done, if that does not reach back to where this tab was.
-   */
-  join(recent: Frame[], cursor: string, joined: boolean): boolean {
-    const known = recent.findIndex(({ id }) => id === this.cursor);
-    const lacks = !joined && known < 0 && cursor !== this.cursor;
-    if (lacks && !this.#isReachedBy(recent)) return false;
-    for (const frame of recent.slice(known + 1)) {
-      if (frame.event === "snapshot" ? lacks : !this.#seen.has(String(frame.data.id))) this.take(frame);
-    }
-    if (cursor) [this.cursor, this.#began] = [cursor, true];
-    return true;
-  }
-
-  #isReachedBy(recent: Frame[]): boolean {
-    const isFromSnapshot = recent[0]?.event === "snapshot";
-    // A list that came with a cursor may end before the snapshot, or before the oldest frame that is left.
-    if (this.cursor && !this.#began) return !isFromSnapshot && (recent.length < RECENT || recent.some(isHeartbeat));
-    return isFromSnapshot;
   }
 
   /** A heartbeat is a place to go on from, and never takes that of an event. */
   #remember(frame: Frame): void {
-    if (frame.event === "snapshot") this.recent.length = 0; // nobody can go on from before it
+    if (frame.event === "snapshot") [this.from, this.recent] = [undefined, []];
     else if (!isHeartbeat(frame) && !FACTS.includes(frame.event)) return;
     this.recent.push(frame);
-    if (this.recent.length > RECENT) this.recent.splice(Math.max(this.recent.findIndex(isHeartbeat), 0), 1);
+    if (this.recent.length <= RECENT) return;
+    const [gone] = this.recent.splice(Math.max(this.recent.findIndex(isHeartbeat), 0), 1) as [Frame];
+    if (!isHeartbeat(gone)) this.from = gone.id || undefined;
   }
 
   #snapshot({ items = [], next = null }: Snapshot): void {

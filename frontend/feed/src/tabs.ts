@@ -2,11 +2,12 @@
 
 import type { Phase } from "./connection.js";
 import type { Frame } from "./events.js";
+import type { Chain } from "./intake.js";
 
 export type Message =
   /** Somebody listens: whoever leads answers with a welcome. */
   | { say: "join" }
-  | { say: "welcome"; phase: Phase; cursor: string; recent: Frame[] }
+  | ({ say: "welcome"; phase: Phase } & Chain)
   | { say: "frame"; frame: Frame }
   | { say: "phase"; phase: Phase }
   /** A tab is looked at: the stream had better not be a dead one. */

@@ -195,6 +195,22 @@ describe("when a stream is refused", () => {
     expect(opened()).toBe(1);
   });
 
+  test.each([
+    ["a session that is over", null, 1, "ended"],
+    ["a token that has ended", "newer", 2, "connecting"],
+  ])("a browser that came back by itself and was answered 401 stays away, which is found out: %s", async (_, token, streams, phase) => {
+    const { renew, states } = open(token);
+    source().say("hello", HELLO);
+    await pass(300);
+    source().break();
+    await pass(1_000);
+    source().refuse();
+    await pass(0);
+
+    expect(renew).toHaveBeenCalledOnce();
+    expect([opened(), states.at(-1)?.phase]).toEqual([streams, phase]);
+  });
+
   test("an unreachable server does not end it", async () => {
     const { states } = open("?");
     source().refuse();

@@ -64,6 +64,17 @@ describe("three tabs", () => {
     expect(opened()).toBe(1);
   });
 
+  test("a 401 behind which no session stands any more ends all, whichever stream gets it", async () => {
+    const leader = open("newer", { user: "4", cursor: "c1" });
+    source().say("hello", HELLO);
+    const behind = open(null, { user: "4", cursor: "older" });
+    source().refuse(); // the short stream of the tab that is behind
+    await pass(120_000);
+
+    expect([leader, behind].map(({ states }) => states.at(-1)?.phase)).toEqual(["ended", "ended"]);
+    expect(opened()).toBe(2);
+  });
+
   test("another person's tab has a stream of its own", async () => {
     await tabs(2);
     open("newer", { user: "5" });
@@ -83,16 +94,79 @@ describe("a tab that comes later", () => {
     expect(opened()).toBe(1);
   });
 
-  test("which has a list already keeps it, and gets what came since", async () => {
-    open("newer", { user: "4", cursor: "of the first list" });
+  const known = { "where the leader began": "of the list", "after something that the leader has said": "c1" };
+  test.each(Object.entries(known))("with a list from %s keeps it, and gets what came since", async (_, cursor) => {
+    open("newer", { user: "4", cursor: "of the list" });
     source().say("hello", HELLO);
     source().say("post", post("a"), "c1");
+    source().say("post", post("b"), "c2");
     for (let n = 0; n < 250; n++) source().say("heartbeat", { at: 0 }, `h${n}`);
-    const late = open("newer", { user: "4", cursor: "of its list" });
+    const late = open("newer", { user: "4", cursor });
     await pass(0);
 
-    expect([late.snapshots, late.events, opened()]).toEqual([[], ["a"], 1]);
+    expect([late.snapshots, late.events, opened()]).toEqual([[], cursor === "c1" ? ["b"] : ["a", "b"], 1]);
     expect(late.feed.cursor).toBe("h249");
+  });
+
+  test("with a list that the leader knows nothing of asks the server for what may lie between the two", async () => {
+    const leader = open("newer", { user: "4", cursor: "newer list" });
+    const leading = source();
+    leading.say("hello", { ...HELLO, resumed: true });
+    await pass(300);
+    const late = open("newer", { user: "4", cursor: "older list" });
+    expect([opened(), cursorOf(source().url)]).toEqual([2, "older list"]);
+    source().say("hello", { ...HELLO, resumed: true });
+    source().say("post", post("between"), "c1");
+    await pass(300);
+    leading.say("post", post("after"), "c2");
+
+    expect([leader.events, late.events]).toEqual([["after"], ["between", "after"]]);
+    expect(streaming()).toBe(1);
+    expect(late.states.at(-1)).toMatchObject({ phase: "live", tab: "other" });
+  });
+
+  test("with such a list asks once, whoever comes after it", async () => {
+    open("newer", { user: "4", cursor: "newer list" });
+    source().say("hello", HELLO);
+    const late = open("newer", { user: "4", cursor: "older list" });
+    source().say("hello", HELLO);
+    await pass(300);
+    open("newer", { user: "4", cursor: "newer list" }); // which all are welcomed again for
+    await pass(10_000);
+
+    expect([opened(), streaming(), late.feed.cursor]).toEqual([2, 1, "newer list"]);
+  });
+
+  test("with such a list asks again where the leader has said more meanwhile than it remembers", async () => {
+    open("newer", { user: "4", cursor: "newer list" });
+    const leading = source();
+    leading.say("hello", HELLO);
+    const late = open("newer", { user: "4", cursor: "older list" });
+    const own = source();
+    for (let n = 0; n < 202; n++) leading.say("post", post(`p${n}`), `c${n}`);
+    own.say("hello", HELLO);
+    own.say("post", post("p0"), "c0"); // of a node that is slow
+    await pass(300);
+    expect([opened(), cursorOf(source().url)]).toEqual([3, "c0"]);
+    source().say("hello", HELLO);
+    for (let n = 1; n < 202; n++) source().say("post", post(`p${n}`), `c${n}`);
+    await pass(300);
+
+    expect(late.events).toEqual(Array.from({ length: 202 }, (_, n) => `p${n}`));
+    expect(streaming()).toBe(1);
+  });
+
+  test("is not told of a place that a frame without one only seems to have", async () => {
+    open("newer", { user: "4", cursor: "c0" });
+    source().say("hello", HELLO);
+    source().say("post", post("a"), "c1");
+    source().say("post", post("early")); // without an id: EventSource repeats the last one
+    for (let n = 0; n < 199; n++) source().say("post", post(`p${n}`), `d${n}`);
+    expect(open("newer", { user: "4", cursor: "c1" }).events.slice(0, 2)).toEqual(["early", "p0"]);
+    source().say("post", post("more"), "d199");
+    open("newer", { user: "4", cursor: "c1" });
+
+    expect(opened()).toBe(2); // `early` is forgotten: nobody goes on from c1 any more
   });
 
   const behind = {
@@ -241,6 +315,16 @@ describe("a leader that is stuck", () => {
     expect(second.states.at(-1)?.tab).toBe("this");
     expect(first.states.at(-1)?.tab).toBe("other");
     expect(second.events).toEqual(["a", "b"]);
+  });
+
+  test("is replaced as soon where the clock was put back an hour meanwhile", async () => {
+    const [, second] = await tabs(2);
+    const channel = vi.spyOn(BroadcastChannel.prototype, "postMessage").mockImplementation(() => {});
+    vi.setSystemTime(Date.now() - 3_600_000);
+    await pass(50_000);
+    channel.mockRestore();
+
+    expect(second.states.at(-1)?.tab).toBe("this");
   });
 
   test("is left alone while it answers, however quiet it is", async () => {

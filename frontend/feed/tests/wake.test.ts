@@ -171,14 +171,38 @@ describe("when the token is about to end", () => {
     expect(renew.mock.calls.length).toBe(3); // in 20 s, the first at once
   });
 
-  test("it is asked again where nobody could say", async () => {
-    const { renew } = open("?");
+  test("it is asked again a second later where nobody could say, and then at pauses that grow to a bound", async () => {
+    const asked: number[] = [];
+    const token = vi.fn(() => Promise.reject(new Error(`offline ${asked.push(Date.now())}`)));
+    vi.mocked(Math.random).mockReturnValue(1); // the longest that any pause can be
+    open("", { token });
     source().say("hello", HELLO);
     source().say("expiring", { expires_at: 1 });
-    await pass(25_000);
+    for (let n = 0; n < 20; n++) {
+      await pass(15_000);
+      source().say("heartbeat", { at: 0 });
+    }
 
-    expect(renew.mock.calls.length).toBe(3);
+    const pauses = asked.slice(1).map((at, n) => at - (asked[n] ?? 0));
+    expect(pauses.slice(0, 7)).toEqual([1_100, 2_100, 4_100, 8_100, 16_100, 30_100, 30_100]);
+    expect(Math.max(...pauses)).toBe(30_100);
     expect(opened()).toBe(1);
+  });
+
+  test("after a stream that expired it is asked at each refusal until somebody could say", async () => {
+    let answered = false;
+    const token = vi.fn(() => (answered ? Promise.resolve("newer") : Promise.reject(new Error("the answer was lost"))));
+    open("", { token });
+    source().say("hello", HELLO);
+    source().say("bye", { reason: "expired", retry: 3_000 });
+    await pass(700); // half of a second, by the fake dice, and a tenth
+    source().refuse();
+    await pass(1_700);
+    answered = true;
+    source().refuse();
+    await pass(0);
+
+    expect([token.mock.calls.length, opened()]).toEqual([3, 4]);
   });
 
   test("a page that never answers, or throws, is asked again", async () => {
@@ -192,15 +216,15 @@ describe("when the token is about to end", () => {
         source().say("heartbeat", { at: 0 });
       }
     };
-    await quiet(30);
-    expect(token.mock.calls.length).toBe(2);
+    await quiet(40);
+    expect(token.mock.calls.length).toBe(2); // one was waited for in vain
     token.mockImplementation(() => {
       throw new Error("a page's own fault");
     });
     await quiet(50);
-    expect(token.mock.calls.length).toBe(5);
+    expect(token.mock.calls.length).toBeGreaterThan(3);
     token.mockResolvedValue("newer");
-    await quiet(10);
+    await quiet(40);
 
     expect(renewals.bearers).toEqual(["Bearer newer"]);
     expect(opened()).toBe(1);
@@ -239,6 +263,17 @@ describe("on WebSocket for long", () => {
     expect(socket().isClosed).toBe(true);
     expect(states.at(-1)).toMatchObject({ phase: "live", by: "sse" });
     expect(events).toEqual(["a"]);
+  });
+
+  test("a clock that is put back does not put off the next try of EventSource", async () => {
+    open();
+    await pass(HELD_BACK);
+    socket().say("hello", HELLO);
+    vi.setSystemTime(Date.now() - 3_600_000);
+    await long();
+    await pass(10_000);
+
+    expect(opened()).toBe(3);
   });
 
   test("an EventSource that is still held back is given up, and nothing is noticed", async () => {

@@ -104,6 +104,9 @@ export const en = {
   over: (n: number) => `${n} too many`,
   sending: "Sending…",
   notSent: "Not sent yet.",
+  notSentOld: "Not sent by itself: it is over a day old, and may have been posted after all. Look before you send it again.",
+  unsent: (n: number) => `${n === 1 ? "A post has" : `${n} posts have`} not been sent, and would be lost.`,
+  signOutAll: "Sign out all the same",
   retry: "Send again",
   discard: "Discard",
 
