@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset format check unit test faults bench tools
+.PHONY: help up down status logs reset format check unit test test-compose faults bench tools
 
 PYTHON := .venv/bin/python
 UV_VERSION := 0.13.9
@@ -44,6 +44,9 @@ unit: .venv/.ready    ## the tests that need no server: seconds
 test: check           ## all checks and all tests, on servers of their own; leaves nothing running
 	@cd frontend && npm test --silent && cat dist/sizes.txt
 	@.venv/bin/pytest -q
+
+test-compose: .venv/.ready  ## compose.yaml on a Docker engine, with stand-ins for official images that are not there; ten minutes
+	@TEST_COMPOSE=1 .venv/bin/pytest -q -s --timeout 900 tests/compose
 
 faults: .venv/.ready  ## every server away for 30 s, killed and hanging, and how long the recovery took; ten minutes
 	@FAULT_SECONDS=30 .venv/bin/pytest -q --timeout 300 tests/faults/test_outages.py

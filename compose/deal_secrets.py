@@ -34,8 +34,8 @@ def files(secrets: Secrets, environment: Mapping[str, str]) -> dict[str, dict[st
             "mysql_replica": dsn("MYSQL_REPLICA_AT", "mysql-replica:3306"),
             "token_signing_key": str(KEYS_WHERE_MOUNTED),
         },
-        "nodes": edge,
-        "edge": edge,
+        "nodes": dict(edge),
+        "edge": dict(edge),
         "mysql": {name: secrets[f"mysql-{name.replace('_', '-')}"] for name in ("password", "root", "replication")},
         "proxysql": {"proxysql.cnf": _proxysql(password, secrets["proxysql-admin"])},
     }

@@ -22,6 +22,7 @@ TEXT = (PROJECT / "compose.yaml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONE_SHOTS = {"secrets"}
+OURS = "stickyfeed:local"
 RUNNING = sorted(set(SERVICES) - ONE_SHOTS)
 OF_IMAGES = re.compile(
     r"CLUSTER_ID|KAFKA_[A-Z_]+"
@@ -44,7 +45,25 @@ def environment(name: str) -> dict[str, str]:
 def test_every_image_is_pinned_to_a_version_or_built_here(name: str) -> None:
     service = SERVICES[name]
 
-    assert service.get("build") == "." or re.search(r":v?\d+\.\d+[\w.-]*$", service["image"])
+    assert service["image"] == OURS or re.search(r":v?\d+\.\d+[\w.-]*$", service["image"])
+
+
+def test_one_service_builds_the_image_that_all_of_ours_run() -> None:
+    assert [name for name, service in SERVICES.items() if "build" in service] == ["secrets"]
+    for name, service in SERVICES.items():
+        if service["image"] == OURS and name != "secrets":
+            assert service["pull_policy"] == "never"
+            assert service["depends_on"]["secrets"] == {"condition": "service_completed_successfully"}
+
+
+@every_service
+def test_what_a_container_says_is_bounded(name: str) -> None:
+    assert SERVICES[name]["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
+
+
+def test_a_replica_in_a_new_container_finds_its_relay_log() -> None:
+    """By default the log is named after the host, which is another one in each new container."""
+    assert {"--relay-log=relay-bin", "--relay-log-recovery=ON"} <= set(SERVICES["mysql-replica"]["command"])
 
 
 def test_every_image_in_the_dockerfile_is_pinned_to_a_version() -> None:
@@ -100,6 +119,8 @@ def test_every_service_says_whether_it_is_healthy_and_is_given_time_to_stop(name
 def test_what_a_service_waits_for_exists_and_can_become_true(name: str) -> None:
     for other, rule in SERVICES[name].get("depends_on", {}).items():
         expected = "service_completed_successfully" if other in ONE_SHOTS else "service_healthy"
+        if (name, other) == ("api", "mysql-replica"):
+            expected = "service_started"  # without it the primary is read
         assert rule["condition"] == expected
         assert "profiles" not in SERVICES[other] or rule["required"] is False
 
@@ -107,7 +128,7 @@ def test_what_a_service_waits_for_exists_and_can_become_true(name: str) -> None:
 @every_service
 def test_every_name_in_an_environment_is_a_setting_or_one_of_the_images(name: str) -> None:
     known = example()
-    ours = "build" in SERVICES[name]
+    ours = SERVICES[name]["image"] == OURS
 
     assert [key for key in environment(name) if key not in known and (ours or not OF_IMAGES.fullmatch(key))] == []
 
@@ -196,6 +217,19 @@ def test_dealing_twice_changes_nothing(tmp_path: Path) -> None:
         return {str(file): file.read_text() for file in tmp_path.rglob("*") if file.is_file()}
 
     assert dealt() == dealt()
+
+
+def test_each_reader_is_dealt_its_own_secrets_and_no_others(tmp_path: Path) -> None:
+    deal(tmp_path / "originals", tmp_path / "for", {})
+
+    dealt = {one.name: {file.name for file in one.iterdir()} for one in (tmp_path / "for").iterdir()}
+    assert {reader: names for reader, names in dealt.items() if not reader.startswith("keys-")} == {
+        "api": {"edge_secret", "mysql_primary", "mysql_replica", "token_signing_key"},
+        "nodes": {"edge_secret"},
+        "edge": {"edge_secret", "edge.pem"},
+        "mysql": {"password", "root", "replication"},
+        "proxysql": {"proxysql.cnf"},
+    }
 
 
 def test_what_is_dealt_is_all_that_api_and_nodes_need(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""compose.yaml started for real, where a Docker engine is: `make test-compose`."""
