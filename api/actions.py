@@ -1,6 +1,7 @@
 """An action: what somebody does, written together with the event that tells of it, in one transaction."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from api.database import Database, commit
 from api.errors import ApiError
 from api.outbox import Outbox
 from store.events import Event, EventType, Person, encode, new_event
+
+log = logging.getLogger(__name__)
 
 _COMMIT_SECONDS = 3.0
 
@@ -48,20 +51,23 @@ class Actions:
         The user's row is locked first, so that the actions of one user follow each other on however many processes: the ids of
         their outbox rows and events are in the order of their commits, and `now` is read after the one before has committed.
         """
-        async with self._database.transaction(begin=False) as conn:
-            actor, last = await begin_by(conn, uid)
-            if actor is None:
-                raise ApiError(401, "token-invalid", "the token's user is no more")
-            action = Action(conn, actor, _now(), last)
-            yield action
+        async with self._database.transaction() as conn:
+            async with self._database.writing():
+                actor, last = await begin_by(conn, uid)
+                if actor is None:
+                    raise ApiError(401, "token-invalid", "the token's user is no more")
+                action = Action(conn, actor, _now(), last)
+                yield action
             await self._end(action)
 
     @asynccontextmanager
     async def by_somebody_new(self, username: str) -> AsyncIterator[Action]:
         """An action of somebody who has no row yet; the block inserts it and sets `actor`."""
         async with self._database.transaction() as conn:
-            action = Action(conn, Person(0, username), _now())
-            yield action
+            async with self._database.writing():
+                await conn.begin()
+                action = Action(conn, Person(0, username), _now())
+                yield action
             await self._end(action)
 
     async def _end(self, action: Action) -> None:
@@ -77,15 +83,19 @@ class Actions:
 
     async def _commit(self, action: Action) -> None:
         try:
-            async with asyncio.timeout(_COMMIT_SECONDS):
+            async with self._database.primary.answering(_COMMIT_SECONDS):
                 gtid = await commit(action.conn)
         finally:
             # If it is unknown whether it was committed, the outbox finds out.
             self._outbox.wake(action.told)
+        # From here on it is done, whatever becomes of the rest.
         if gtid:
-            await self._database.wrote(action.actor.id, gtid)
+            await self._database.wrote(action.actor.id, action.last or "", gtid)
         for then in action.afterwards:
-            await then()
+            try:
+                await then()
+            except Exception:
+                log.exception("what follows a commit failed; the commit stands")
 
 
 def _now() -> datetime:

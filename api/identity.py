@@ -10,6 +10,7 @@ from quart import Quart, g, request
 from api.bodies import MAX_BYTES
 from api.errors import ApiError
 from api.parts import parts
+from api.pool import DatabaseUnavailable
 from api.session_rows import select_session_ended
 from store.tokens import Identity, TokenError
 
@@ -80,7 +81,13 @@ async def has_ended(identity: Identity) -> bool:
     known = await here.sessions.is_ended(identity.uid, identity.sid)
     if known is not None:
         return known
-    ended = await here.database.read_primary(select_session_ended, identity.sid)
+    try:
+        ended = await here.database.read_primary(select_session_ended, identity.sid)
+    except DatabaseUnavailable:
+        stale = await here.database.read_replica(select_session_ended, identity.sid)
+        if stale.regardless("a session that is open there has begun; that it is not there is no end"):
+            raise
+        return False
     await here.sessions.remember(identity.sid, ended, int(time.time()) + here.settings.token_life)
     return ended
 

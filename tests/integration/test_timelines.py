@@ -151,7 +151,7 @@ async def test_an_archive_restored_from_an_older_copy_makes_the_timelines_anew(c
 async def test_a_new_generation_forgets_sessions_but_not_who_has_just_written(client: "Redis", teller: Teller) -> None:
     sessions = Sessions(client)
     await sessions.mark_ended("sid", int(time.time()) + 60)
-    await Wrote(client).mark(1, "0-1-5")
+    await Wrote(client).mark(1, "", "0-1-5")
 
     await teller.claim(turns(7))
 
@@ -187,7 +187,7 @@ async def test_while_redis_hangs_one_waits_for_it_and_the_others_go_on_at_once(
     client: "Redis", redis: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrote = Wrote(client)
-    await wrote.mark(UID, "a place")
+    await wrote.mark(UID, "", "a place")
     monkeypatch.setattr(breaker, "_REST", 60.0)
     redis.freeze()
     try:
