@@ -265,7 +265,7 @@ class FakeServer:
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
     server = FakeServer()
     monkeypatch.setattr(aiomysql, "connect", server.connect)
-    monkeypatch.setattr(pools, "_set_keepalive", lambda conn: None)
+    monkeypatch.setattr(pools, "_set_keepalive", lambda _: None)
 
     async def version(*_: object) -> tuple[str]:
         return ("11.4.2-MariaDB",)
