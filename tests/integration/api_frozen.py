@@ -59,7 +59,7 @@ async def run(what: str, dsn: str, uid: int) -> None:
                 stand_still()
                 return ordered(*rows)  # type: ignore[arg-type]
 
-            ordered, outbox.in_order = outbox.in_order, in_order  # type: ignore[assignment]
+            ordered, outbox.in_order = outbox.in_order, in_order  # type: ignore[assignment, attr-defined]
         try:
             if what == "acting":
                 async with Actions(database, box).by(uid):

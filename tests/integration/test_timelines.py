@@ -160,6 +160,20 @@ async def test_a_new_generation_forgets_sessions_but_not_who_has_just_written(cl
     assert await Wrote(client).last(2) is None
 
 
+async def test_of_two_writes_of_a_user_on_two_processes_the_later_one_is_read_whichever_is_noted_first(
+    client: "Redis",
+) -> None:
+    one, other = Wrote(client), Wrote(client)
+    first, second = "01a20adb-0000-7000-8000-000000000001", "01a20adb-0000-7000-8000-000000000002"
+    await other.mark(3, second, "0-1-11")
+    await one.mark(3, first, "0-1-9")
+    assert await one.last(3) == "0-1-11"
+
+    await one.mark(3, second, "0-1-12")  # it told of nothing, and came after that event
+    assert await other.last(3) == "0-1-12"
+    assert 0 < await client.ttl("wrote:3") <= 10
+
+
 async def test_a_session_once_ended_never_comes_alive_again(client: "Redis") -> None:
     sessions, sid = Sessions(client), str(uuid4())
     assert await sessions.is_ended(1, sid) is None
