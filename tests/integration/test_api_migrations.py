@@ -87,7 +87,7 @@ async def test_who_reads_a_table_is_not_kept_waiting_behind_a_migration_that_wai
         await migrate(pool)
         (ours / f"{_NUMBER}_alter.sql").write_text("ALTER TABLE last_events ADD COLUMN more INT NULL;\n")
         await busy.begin()  # the table is somebody's until their transaction ends
-        await cursor.execute(f"SELECT * FROM {empty.database}.last_events")
+        await cursor.execute(f"SELECT * FROM {empty.database}.last_events")  # noqa: S608
         waiting = asyncio.create_task(migrate(pool))
         async with asyncio.timeout(30), pool.connection(None, probe=True) as conn:
             while not await is_waiting_for_table(conn):
