@@ -45,8 +45,8 @@ test: check           ## all checks and all tests, on servers of their own; leav
 	@cd frontend && npm test --silent && cat dist/sizes.txt
 	@.venv/bin/pytest -q
 
-faults: .venv/.ready  ## every server away for 30 s, killed and hanging, and how long the recovery took; ten minutes
-	@FAULT_SECONDS=30 .venv/bin/pytest -q --timeout 300 tests/faults/test_outages.py
+faults: .venv/.ready  ## every server away for 30 s, killed and hanging, every process of ours frozen; fifteen minutes
+	@FAULT_SECONDS=30 .venv/bin/pytest -q --timeout 300 tests/faults/test_outages.py tests/faults/test_frozen.py
 
 bench: .venv/.ready   ## from commit to reader, against the running system
 	@$(PYTHON) -m bench delay

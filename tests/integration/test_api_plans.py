@@ -64,9 +64,10 @@ def statements_of(path: Path) -> Iterator[str]:
 
 
 def in_source() -> dict[str, str]:
-    """Pattern -> file."""
+    """Pattern -> file, of all that name a table."""
     files = sorted(Path(source.__path__[0]).glob("*.py"))
-    return {pattern: path.name for path in files for pattern in statements_of(path) if len(pattern) > len("BEGIN")}
+    found = {pattern: path.name for path in files for pattern in statements_of(path)}
+    return {pattern: name for pattern, name in found.items() if re.search(r"\b(FROM|INTO|UPDATE)\b", pattern)}
 
 
 @pytest.fixture
