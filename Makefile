@@ -2,10 +2,11 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset format check unit test faults bench tools
+.PHONY: help up down status logs reset format check unit python test faults bench tools
 
 PYTHON := .venv/bin/python
 UV_VERSION := 0.13.9
+VERSION := 3.13
 
 help:            ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -40,6 +41,10 @@ check: .venv/.ready tools  ## formatter, linters, types and layers of everything
 
 unit: .venv/.ready    ## the tests that need no server: seconds
 	@.venv/bin/pytest -q tests/unit
+
+python: .venv/.ready  ## the API's tests on another Python of this machine: make python VERSION=3.13
+	@uv=$$(command -v uv || echo .local/uv/bin/uv); UV_PROJECT_ENVIRONMENT=.local/python-$(VERSION) \
+	$$uv run --frozen --quiet --no-python-downloads --python $(VERSION) pytest -q tests/unit tests/integration -k api
 
 test: check           ## all checks and all tests, on servers of their own; leaves nothing running
 	@cd frontend && npm test --silent && cat dist/sizes.txt
