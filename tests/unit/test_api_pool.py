@@ -153,6 +153,14 @@ async def test_a_connection_that_the_server_has_ended_or_that_is_in_a_transactio
     assert conn in fake.closed
 
 
+async def test_which_of_the_two_flavours_a_server_is_it_says_itself_and_no_handshake_of_a_proxy(
+    fake: "FakeServer",
+) -> None:
+    async with Pool("primary", _NOWHERE).connection(1) as conn:
+        assert conn.get_server_info() == "8.4.0"
+        assert conn.is_mariadb
+
+
 async def test_however_acquires_are_cancelled_none_is_left_and_every_place_comes_back(
     fake: "FakeServer", monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,7 +244,7 @@ class FakeConnection:
 
     def __init__(self, server: "FakeServer") -> None:
         self._server, self._reader = server, FakeReader()
-        self.closed, self.server_status = False, SERVER_STATUS_AUTOCOMMIT
+        self.closed, self.server_status, self.is_mariadb = False, SERVER_STATUS_AUTOCOMMIT, False
 
     def close(self) -> None:
         self.closed = True
@@ -244,6 +252,9 @@ class FakeConnection:
 
     async def ensure_closed(self) -> None:
         self.close()
+
+    def get_server_info(self) -> str:
+        return "8.4.0"
 
     def get_transaction_status(self) -> bool:
         return bool(self.server_status & SERVER_STATUS_IN_TRANS)
