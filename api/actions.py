@@ -13,7 +13,7 @@ from api.database import Database, commit
 from api.errors import ApiError
 from api.numbers import Numbers
 from api.outbox import Outbox
-from api.rows import fetch_with
+from api.rows import execute, fetch_with
 from store.events import Event, EventType, Person, encode, is_far_ahead, new_event
 
 log = logging.getLogger(__name__)
@@ -57,27 +57,28 @@ class Actions:
         their outbox rows and events are in the order of their commits, and `now` is read after the one before has committed.
         """
         self._numbers.ensure_new()
-        async with self._concurrency.slot(uid), self._database.transaction(begin=False) as conn:
-            actor, now, last = await begin_by(conn, uid)
-            if actor is None:
-                raise ApiError(401, "token-invalid", "the token's user is no more")
-            if last is not None and is_far_ahead(last, now):
-                log.error(
-                    "the newest event of user %d, %s, is ahead of the database's clock, %s: the next ids come from the clock again",
-                    uid, last, now,
-                )  # fmt: skip
-                last = None
-            action = Action(conn, actor, now, last)
-            yield action
+        async with self._concurrency.slot(uid), self._database.transaction() as conn:
+            async with self._database.writing():
+                actor, now, last = await begin_by(conn, uid)
+                if actor is None:
+                    raise ApiError(401, "token-invalid", "the token's user is no more")
+                if last is not None and is_far_ahead(last, now):
+                    ahead = "the newest event of user %d, %s, is ahead of the database's clock, %s: ids come from the clock again"
+                    log.error(ahead, uid, last, now)
+                    await insert_event_from_ahead(conn, uid, last)
+                    last = None
+                action = Action(conn, actor, now, last)
+                yield action
             await self._end(action)
 
     @asynccontextmanager
     async def by_somebody_new(self, username: str) -> AsyncIterator[Action]:
         """An action of somebody who has no row yet; the block inserts it and sets `actor`."""
         self._numbers.ensure_new()
-        async with self._database.transaction(begin=False) as conn:
-            action = Action(conn, Person(0, username), await begin(conn))
-            yield action
+        async with self._database.transaction() as conn:
+            async with self._database.writing():
+                action = Action(conn, Person(0, username), await begin(conn))
+                yield action
             await self._end(action)
 
     async def _end(self, action: Action) -> None:
@@ -93,15 +94,19 @@ class Actions:
 
     async def _commit(self, action: Action) -> None:
         try:
-            async with asyncio.timeout(_COMMIT_SECONDS):
+            async with self._database.primary.answering(_COMMIT_SECONDS):
                 gtid = await commit(action.conn)
         finally:
             # If it is unknown whether it was committed, the outbox finds out.
             self._outbox.wake(action.told)
+        # From here on it is done, whatever becomes of the rest.
         if gtid:
-            await self._database.wrote(action.actor.id, gtid)
+            await self._database.wrote(action.actor.id, action.last or "", gtid)
         for then in action.afterwards:
-            await then()
+            try:
+                await then()
+            except Exception:
+                log.exception("what follows a commit failed; the commit stands")
 
 
 async def begin(conn: Any) -> datetime:
@@ -125,6 +130,17 @@ async def begin_by(conn: Any, uid: int) -> tuple[Person | None, datetime, str | 
         await cursor.nextset()
         now, last = await cursor.fetchone()
     return Person(*person) if person else None, now.replace(tzinfo=UTC), last
+
+
+async def insert_event_from_ahead(conn: Any, author: int, event_id: str) -> None:
+    """Notes the greatest id of an author, whose next ones are less: a primary that knows it has not been set back."""
+    await execute(
+        conn,
+        "INSERT INTO events_from_ahead (author, event_id) VALUES (%s, %s)"
+        " ON DUPLICATE KEY UPDATE event_id = GREATEST(event_id, VALUES(event_id))",
+        author,
+        event_id,
+    )
 
 
 async def insert_outbox(conn: Any, event: Event, sid: str | None, now: datetime) -> int:

@@ -7,10 +7,13 @@ from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from pymysql.constants.SERVER_STATUS import SERVER_STATUS_IN_TRANS
+
 from api.meters import READS
 from api.pool import FAILURES, DatabaseUnavailable, Pool
 from api.rows import fetch_one
 from api.settings import ApiSettings
+from store.as_of import AsOf, Position
 from store.timelines import Unknown, Wrote
 
 log = logging.getLogger(__name__)
@@ -47,30 +50,36 @@ class Database:
         await self.primary.__aexit__(kind, error, at)
 
     @asynccontextmanager
-    async def transaction(self, seconds: float | None = _WRITE_SECONDS, *, begin: bool = True) -> AsyncIterator[Any]:
-        """A connection to the primary, as of its pool, with a transaction open. Who leaves it without a commit has changed nothing.
+    async def transaction(self) -> AsyncIterator[Any]:
+        """A connection to the primary, whose first statement must be one that begins a transaction: that saves a round trip.
 
-        Without `begin` the first statement must be one that begins it: that saves a round trip.
+        Who leaves it without a commit has changed nothing. It has no bound: what is asked of the server stands in `writing`, or in
+        `answering` of the pool, so that no time-out of what goes before or after it falls on a commit.
         """
-        async with self.primary.connection(seconds) as conn:
+        async with self.primary.connection(None) as conn:
             try:
-                if begin:
-                    await conn.begin()
                 yield conn
             finally:
                 if not conn.closed and conn.get_transaction_status():
                     async with self.primary.answering(_WRITE_SECONDS):
                         await conn.rollback()
 
-    async def wrote(self, uid: int, gtid: str) -> None:
-        """Notes where the user's last commit is in the log, for their next reads."""
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[None]:
+        """What a transaction of a request asks of the primary, in 4 s. Raises DatabaseUnavailable when that is not enough."""
+        async with self.primary.answering(_WRITE_SECONDS):
+            yield
+
+    async def wrote(self, uid: int, order: str, gtid: str) -> None:
+        """Notes where the user's last commit is in the log, for their next reads; `order` grows with the user's commits."""
         with suppress(Unknown):
-            await self._wrote.mark(uid, gtid)
+            await self._wrote.mark(uid, order, gtid)
 
     async def read(self, uid: int, query: Query[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What the query finds, with everything in it that `uid` has written: on the replica, or else on the primary.
 
-        When only a replica that may be behind is left, that is read. Raises DatabaseUnavailable when nothing answers.
+        When only a replica that may be behind is left, what it has is taken; that it has nothing is not believed. Raises
+        DatabaseUnavailable then, and when nothing answers.
         """
         try:
             gtid, may_be_behind = await self._wrote.last(uid), self.replica_is_late
@@ -84,16 +93,24 @@ class Database:
                         READS.labels("replica").inc()
                         return found
         READS.labels("primary").inc()
-        return await self.read_primary(query, *args, **kwargs)
+        try:
+            return await self.read_primary(query, *args, **kwargs)
+        except DatabaseUnavailable:
+            stale = await self.read_replica(query, *args, **kwargs)
+            found = stale.regardless("an old row is better than none; that there is no row is not believed")
+            if not found:
+                raise
+            return found
 
     async def read_primary(self, query: Query[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What the query finds on the primary; on the replica if the primary is gone."""
-        try:
-            async with self.primary.connection(_READ_SECONDS) as conn:
-                return await query(conn, *args, **kwargs)
-        except DatabaseUnavailable:
-            async with self.replica.connection(_READ_SECONDS) as conn:
-                return await query(conn, *args, **kwargs)
+        """What the query finds on the primary, and nowhere else: what is decided by it, or kept. Raises DatabaseUnavailable."""
+        async with self.primary.connection(_READ_SECONDS) as conn:
+            return await query(conn, *args, **kwargs)
+
+    async def read_replica(self, query: Query[P, T], *args: P.args, **kwargs: P.kwargs) -> AsOf[T, Position]:
+        """What the query finds on the replica, which may lack anything that was written lately. Raises DatabaseUnavailable."""
+        async with self.replica.connection(_READ_SECONDS) as conn:
+            return AsOf(await query(conn, *args, **kwargs), None, "the replica")
 
     async def watch_replica(self) -> None:
         """Runs for ever: every second, sees which server answers, and whether the replica gets to where the primary was."""
@@ -112,34 +129,34 @@ class Database:
             await asyncio.sleep(_LOOK_SECONDS)
 
 
-def is_mariadb(conn: Any) -> bool:
-    """Which of the two the server says it is: their GTIDs and the functions for them differ."""
-    return "mariadb" in conn.get_server_info().lower()
-
-
 async def commit(conn: Any) -> str:
     """Commits. Returns GTIDs that contain it, learned in the same round trip; none if the server keeps none, or went right after.
 
     Only a commit that failed, or may have, is an error.
     """
     cursor = await conn.cursor()
-    await cursor.execute(f"COMMIT; SELECT {'@@last_gtid' if is_mariadb(conn) else '@@GLOBAL.gtid_executed'}")
-    with suppress(*FAILURES):
-        await cursor.nextset()
-        row = await cursor.fetchone()
-        return str(row[0]) if row else ""
-    return ""
+    await cursor.execute(f"COMMIT; SELECT {'@@last_gtid' if conn.is_mariadb else '@@GLOBAL.gtid_executed'}")
+    try:
+        with suppress(*FAILURES):
+            await cursor.nextset()
+            row = await cursor.fetchone()
+            return str(row[0]) if row else ""
+        return ""
+    finally:
+        # ProxySQL's answers to a statement that has others behind it still say that a transaction is open: it would be rolled
+        # back, and the answer to that would decide whether a commit that was made is called one.
+        conn.server_status &= ~SERVER_STATUS_IN_TRANS
 
 
 async def select_place(conn: Any) -> str:
     """Everything that the server has committed, as GTIDs."""
     row = await fetch_one(
-        conn, "SELECT @@GLOBAL.gtid_binlog_pos" if is_mariadb(conn) else "SELECT @@GLOBAL.gtid_executed"
+        conn, "SELECT @@GLOBAL.gtid_binlog_pos" if conn.is_mariadb else "SELECT @@GLOBAL.gtid_executed"
     )
     return str(row[0]) if row else ""
 
 
 async def reaches(conn: Any, gtid: str, seconds: float) -> bool:
     """Whether the replica has this, now or within so long."""
-    wait = "SELECT MASTER_GTID_WAIT(%s, %s)" if is_mariadb(conn) else "SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, %s)"
+    wait = "SELECT MASTER_GTID_WAIT(%s, %s)" if conn.is_mariadb else "SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, %s)"
     return await fetch_one(conn, wait, gtid, seconds) == (0,)

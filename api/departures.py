@@ -17,6 +17,7 @@ _ROWS = (
     "DELETE FROM friends WHERE followee = %s LIMIT %s",
     "DELETE FROM post_keys WHERE user_id = %s LIMIT %s",
     "DELETE FROM last_events WHERE author = %s LIMIT %s",
+    "DELETE FROM events_from_ahead WHERE author = %s LIMIT %s",
 )
 
 

@@ -9,7 +9,7 @@ from quart import Quart, g, request
 
 from api.bodies import MAX_BYTES
 from api.errors import ApiError
-from api.parts import Parts, parts
+from api.parts import parts
 from api.pool import DatabaseUnavailable
 from api.session_rows import select_session_ended
 from store.tokens import Identity, TokenError
@@ -86,25 +86,18 @@ async def has_ended(identity: Identity) -> bool:
     if known is not None:
         return known
     try:
-        async with here.database.primary.connection(_READ_SECONDS) as conn:
-            ended = await select_session_ended(conn, identity.sid)
+        ended = await here.database.read_primary(select_session_ended, identity.sid)
     except DatabaseUnavailable:
-        return await _has_ended_on_the_replica(here, identity.sid)
+        stale = await here.database.read_replica(select_session_ended, identity.sid)
+        found = stale.regardless(
+            "an end is final, and a session that is there has begun; that it is not there says nothing"
+        )
+        if found is None:
+            raise
+        return found
     if ended is not None:
         await here.sessions.remember(identity.sid, ended, int(time.time()) + here.settings.token_life)
     return ended is not False
-
-
-async def _has_ended_on_the_replica(here: Parts, sid: str) -> bool:
-    """What the replica says in the primary's place: an end is final, and a session that it has did begin.
-
-    That it has no such session says nothing: it may have begun since. Raises DatabaseUnavailable then.
-    """
-    async with here.database.replica.connection(_READ_SECONDS) as conn:
-        ended = await select_session_ended(conn, sid)
-    if ended is None:
-        raise DatabaseUnavailable("the primary does not answer, and the replica does not know the session yet")
-    return ended
 
 
 def ensure_same_origin() -> None:

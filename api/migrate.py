@@ -1,8 +1,11 @@
 """Brings the tables to what this version expects, once, however many processes start at the same moment."""
 
 import asyncio
+import itertools
 import logging
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,13 @@ log = logging.getLogger(__name__)
 MIGRATIONS = Path(__file__).parent / "migrations"
 JANITOR = 1
 _LOCK_SECONDS = 30
-_AGAIN_SECONDS = 0.5
+_ANSWER_SECONDS = 10.0  # for what is short; a migration's own statement takes as long as it takes
+# How long a statement waits for who uses its table. Whoever reads or writes that table meanwhile waits behind it: less than the
+# 2 s of a read, so that they are late and not refused, and with a pause that grows before the next try.
+_TABLE_SECONDS = 1
+_SAY_SECONDS = 5.0
+_AGAIN_SECONDS, _LONGEST_PAUSE = 0.5, 8.0
+_PROBE_SECONDS = 0.5
 
 
 async def look_after(database: Database) -> None:
@@ -27,6 +36,7 @@ async def look_after(database: Database) -> None:
 
     If only a replica is there, and has everything, that is enough to read.
     """
+    pause = _AGAIN_SECONDS
     while not database.migrated.is_set():
         try:
             await migrate(database.primary)
@@ -35,41 +45,88 @@ async def look_after(database: Database) -> None:
             log.warning("the tables can't be seen to yet: %s", error)
             if await _is_migrated(database.replica):
                 database.migrated.set()
-            await asyncio.sleep(_AGAIN_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE) if database.primary.up else _AGAIN_SECONDS
     await database.watch_replica()
 
 
 async def migrate(primary: Pool) -> None:
     """Applies the migrations that are missing, in the order of their numbers, and makes user 1, `janitor`.
 
-    Another process that does the same waits. Raises DatabaseUnavailable; what was done stays, and doing it again is right.
+    Another process that does the same waits. A statement may take hours; it is said every few seconds which one is at work, and
+    each is recorded when it is done, with its text, so that whoever comes next goes on behind it. Raises DatabaseUnavailable; what
+    was done stays, and doing the statement again during which it broke off is right.
     """
-    async with primary.connection(_LOCK_SECONDS * 2, probe=True) as conn:
-        lock = await fetch_one(conn, "SELECT GET_LOCK(CONCAT(DATABASE(), '.migrations'), %s)", _LOCK_SECONDS)
-        if lock != (1,):
-            raise DatabaseUnavailable("another process has been migrating the tables for too long")
+    async with primary.connection(None, probe=True) as conn:
         try:
-            await _apply_missing(conn)
-            await insert_janitor(conn)
+            await _migrate(primary, conn)
         finally:
-            if not conn.closed:
-                await fetch_one(conn, "SELECT RELEASE_LOCK(CONCAT(DATABASE(), '.migrations'))")
+            conn.close()  # the server gives the lock back; nobody else gets a session with these settings
 
 
-async def _apply_missing(conn: Any) -> None:
-    await execute(
-        conn,
-        "CREATE TABLE IF NOT EXISTS migrations (number INT NOT NULL PRIMARY KEY, name VARCHAR(100) NOT NULL,"
-        " applied_at DATETIME(3) NOT NULL) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4",
-    )
-    applied = await select_applied(conn)
+async def _migrate(primary: Pool, conn: Any) -> None:
+    async with primary.answering(_LOCK_SECONDS + _ANSWER_SECONDS):
+        # That a table is there already is no news.
+        await execute(conn, "SET SESSION lock_wait_timeout = %s, sql_notes = 0", _TABLE_SECONDS)
+        lock = await fetch_one(conn, "SELECT GET_LOCK(CONCAT(DATABASE(), '.migrations'), %s)", _LOCK_SECONDS)
+    if lock != (1,):
+        raise DatabaseUnavailable("another process is migrating the tables")
+    async with primary.answering(_ANSWER_SECONDS):
+        for table in _TABLES:
+            await execute(conn, table)
+        applied, done = await select_applied(conn), await select_done(conn)
     for number, path in sorted(_wanted().items()):
         if number in applied:
             continue
-        for statement in statements(path.read_text()):
-            await execute(conn, statement)
-        await execute(conn, "INSERT INTO migrations VALUES (%s, %s, %s)", number, path.stem, datetime.now(UTC))
+        for place, statement in enumerate(statements(path.read_text()), start=1):
+            if done.get((number, place)) == statement:
+                continue
+            async with _told(f"migration {path.stem}, statement {place}"):
+                changed, _ = await execute(conn, statement)
+            async with primary.answering(_ANSWER_SECONDS):
+                await insert_done(conn, number, place, statement, changed)
+        async with primary.answering(_ANSWER_SECONDS):
+            await execute(conn, "INSERT INTO migrations VALUES (%s, %s, %s)", number, path.stem, datetime.now(UTC))
         log.info("applied migration %s", path.stem)
+    async with primary.answering(_ANSWER_SECONDS):
+        await insert_janitor(conn)
+
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS migrations (number INT NOT NULL PRIMARY KEY, name VARCHAR(100) NOT NULL,"
+    " applied_at DATETIME(3) NOT NULL) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4",
+    "CREATE TABLE IF NOT EXISTS migration_statements (number INT NOT NULL, place INT NOT NULL, statement TEXT NOT NULL,"
+    " changed BIGINT NOT NULL, done_at DATETIME(3) NOT NULL, PRIMARY KEY (number, place))"
+    " ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4",
+)
+
+
+@asynccontextmanager
+async def _told(what: str) -> AsyncIterator[None]:
+    """Says every few seconds that this is still at work."""
+
+    async def tell() -> None:
+        for times in itertools.count(1):
+            await asyncio.sleep(_SAY_SECONDS)
+            log.info("%s is at work for %.0f s", what, times * _SAY_SECONDS)
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
+
+
+async def select_done(conn: Any) -> dict[tuple[int, int], str]:
+    """The statements that were done: number of the migration and place in it -> text."""
+    rows = await fetch_all(conn, "SELECT number, place, statement FROM migration_statements")
+    return {(number, place): statement for number, place, statement in rows}
+
+
+async def insert_done(conn: Any, number: int, place: int, statement: str, changed: int) -> None:
+    """Records that a statement was done, and how many rows it changed; in the place of another text that stood there."""
+    sql = "REPLACE INTO migration_statements VALUES (%s, %s, %s, %s, %s)"
+    await execute(conn, sql, number, place, statement, changed, datetime.now(UTC))
 
 
 async def select_applied(conn: Any) -> set[int]:
@@ -83,7 +140,7 @@ def _wanted() -> dict[int, Path]:
 
 async def _is_migrated(server: Pool) -> bool:
     try:
-        async with server.connection(_AGAIN_SECONDS, probe=True) as conn:
+        async with server.connection(_PROBE_SECONDS, probe=True) as conn:
             return _wanted().keys() <= await select_applied(conn)
     except (DatabaseUnavailable, ProgrammingError):  # it is gone too, or has no such table
         return False

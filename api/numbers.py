@@ -29,7 +29,7 @@ _NEXT = re.compile(r"\bAUTO_INCREMENT=(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the primary would give out next, and the newest event that it knows of one author: empty if none."""
+    """What the primary would give out next, and the greatest event id that it knows of one author: empty if none."""
 
     user: int
     post: int
@@ -98,7 +98,12 @@ async def select_given(primary: Pool, author: int) -> Given:
     """What the primary says of itself. Raises DatabaseUnavailable."""
     async with primary.connection(_READ_SECONDS) as conn:
         users, posts = await select_next(conn, "users"), await select_next(conn, "posts")
-        row = await fetch_one(conn, "SELECT event_id FROM last_events WHERE author = %s", author)
+        row = await fetch_one(
+            conn,
+            "SELECT GREATEST(l.event_id, COALESCE(a.event_id, '')) FROM last_events l"
+            " LEFT JOIN events_from_ahead a ON a.author = l.author WHERE l.author = %s",
+            author,
+        )
     # An account without such a row has left, or has done nothing since a version that kept none: that proves nothing.
     return Given(users, posts, row[0] if row else "")
 

@@ -7,9 +7,10 @@ send a row only if no older row of its author is left behind.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 from api import meters
 from api.database import Database
@@ -20,10 +21,11 @@ from api.outbox_rows import (
     delete_and_commit,
     in_order,
     select_ids,
+    select_nothing,
     select_present,
     select_waiting,
 )
-from api.pool import DatabaseUnavailable
+from api.pool import SESSION_SECONDS, DatabaseUnavailable
 from store.broker import BrokerUnavailable, Publisher
 from store.events import Record, record_of
 
@@ -32,6 +34,9 @@ log = logging.getLogger(__name__)
 BATCH = 500
 _LONGEST_LINE = 10_000  # rows to be told at once; what comes beyond waits for the sweep
 _ANSWER_SECONDS = 10.0  # for MySQL, each time; for Kafka the publisher has a bound of its own
+# While Kafka is waited for MySQL hears from us so often: a process that is frozen, or whose host is lost, is silent, and its locks
+# are gone after pool.SESSION_SECONDS. A third of that, so that one answer may be late.
+_HOLD_SECONDS = SESSION_SECONDS / 3
 _WATCH_SECONDS = 1.0  # for one look
 _FLUSH_SECONDS = 2.0
 # One row read by primary key, while nothing waits. What two looks find is overdue: that is ten times what telling takes while all
@@ -124,24 +129,47 @@ class Outbox:
         """Tells these rows, or the oldest: how many were told, and which are to be tried again."""
         await self._publisher.connect()  # while Kafka is away no row is locked and no transaction open
         primary = self._database.primary
-        async with self._database.transaction(None, begin=False) as conn:
+        async with self._database.transaction() as conn:
             async with primary.answering(_ANSWER_SECONDS):
                 locked = await (begin_with_oldest(conn, BATCH) if row_ids is None else begin_with_rows(conn, row_ids))
                 # What is there and was not locked, another process holds: for its own telling, or for a moment, in passing.
                 held = await select_present(conn, set(row_ids or ()) - {row.id for row in locked})
                 if not locked:
                     return 0, held
+                asked_at = asyncio.get_running_loop().time()
                 # Read after the locking: an older row of the same author was committed before the ones we hold.
                 present = await select_ids(conn, {row.actor for row in locked}, locked[-1].id)
             rows = in_order(locked, present)
             if rows:
-                await self._publisher.publish([_record(row) for row in rows])
+                await self._publish_held(conn, asked_at, [_record(row) for row in rows])
                 for row in rows:
                     meters.OUTBOX_DELAY.labels(path).observe(_age(row.created_at))
                 async with primary.answering(_ANSWER_SECONDS):
                     await delete_and_commit(conn, [row.id for row in rows])
                 meters.OUTBOX_TOLD.labels(path).inc(len(rows))
             return len(rows), held | {row.id for row in locked} - {row.id for row in rows}
+
+    async def _publish_held(self, conn: Any, asked_at: float, records: Sequence[Record]) -> None:
+        """Publishes, as long as the rows are held: with the transaction everything ends that is still to be sent.
+
+        `asked_at` is before what MySQL answered last. Raises DatabaseUnavailable when the transaction is over, BrokerUnavailable.
+        """
+        if asyncio.get_running_loop().time() - asked_at > _HOLD_SECONDS:
+            await self._hold(
+                conn
+            )  # we stood still: another process may have the rows, and have told them and what came after
+        publishing = asyncio.create_task(self._publisher.publish(records))  # bounds itself
+        try:
+            while not (await asyncio.wait({publishing}, timeout=_HOLD_SECONDS))[0]:
+                await self._hold(conn)
+        finally:
+            publishing.cancel()
+            await asyncio.gather(publishing, return_exceptions=True)
+        publishing.result()
+
+    async def _hold(self, conn: Any) -> None:
+        async with self._database.primary.answering(_HOLD_SECONDS):
+            await select_nothing(conn)
 
 
 def _record(row: Row) -> Record:

@@ -73,6 +73,11 @@ async def select_present(conn: Any, ids: Collection[int]) -> set[int]:
     return {row[0] for row in await fetch_all(conn, f"SELECT id FROM outbox WHERE id IN {marks(ids)}", *ids)}  # noqa: S608
 
 
+async def select_nothing(conn: Any) -> None:
+    """Says to the server that we are still there. Raises if the connection is gone, and with it the transaction."""
+    await fetch_one(conn, "SELECT 1")
+
+
 async def select_waiting(conn: Any) -> tuple[int, int | None, float]:
     """How many rows wait, counted up to 100,000; the id of the oldest, and for how many seconds it has, by the database's clock."""
     oldest = await fetch_one(

@@ -20,7 +20,7 @@ from store.as_of import AsOf
 from store.breaker import Breaker
 from store.cursor import Cursor
 from store.settings import Settings
-from store.timelines_scripts import FILL, LEASE
+from store.timelines_scripts import FILL, LEASE, WROTE
 
 _TIMEOUT = 1.0
 _LEASE = 30  # seconds; longer than any reading of the archive
@@ -146,16 +146,21 @@ class Wrote:
 
     def __init__(self, redis: "Redis") -> None:
         self._redis = redis
+        self._mark = redis.register_script(WROTE)
 
-    async def mark(self, uid: int, gtid: str) -> None:
-        """Remembers it for 10 s. Raises Unknown if Redis is gone."""
+    async def mark(self, uid: int, order: str, gtid: str) -> None:
+        """Remembers it for 10 s, unless a later one is known: `order` is greater for each later write of the user.
+
+        Two processes come here in any order. GTIDs could be compared too, but MySQL's and MariaDB's each in its own way.
+        Raises Unknown if Redis is gone.
+        """
         with redis_or_unknown():
-            await self._redis.set(f"wrote:{uid}", gtid, ex=_WROTE)
+            await self._mark([f"wrote:{uid}"], [order, gtid, _WROTE])
 
     async def last(self, uid: int) -> str | None:
         """The user's last write, None if it is over 10 s ago. Raises Unknown if Redis is gone: read the primary then."""
         with redis_or_unknown():
-            gtid: Any = await self._redis.get(f"wrote:{uid}")
+            gtid: Any = await self._redis.hget(f"wrote:{uid}", "gtid")
         return gtid.decode() if gtid else None
 
 

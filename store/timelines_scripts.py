@@ -96,3 +96,11 @@ end
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 return 1
 """
+# KEYS: where a user's last write is noted. ARGV: its order, its GTID, seconds. An earlier one never takes the place of a later one.
+WROTE = """
+local order = redis.call('HGET', KEYS[1], 'order')
+if order and order > ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'order', ARGV[1], 'gtid', ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return 1
+"""

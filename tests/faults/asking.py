@@ -24,10 +24,13 @@ class Asking:
 
     async def until(self, what: tuple[str, str], *good: int, **rest: Any) -> httpx.Response:
         """The answer that was neither cut nor a refusal for now; it must be one of the good ones."""
+        began = time.monotonic()
         answer = await self.once(*what, **rest)
         while answer is None:
             await asyncio.sleep(_AGAIN)
             answer = await self.once(*what, **rest)
+        if what[0] != "GET":
+            self.tally.longest = max(self.tally.longest, time.monotonic() - began)
         assert answer.status_code in good, answer.text
         return answer
 

@@ -49,7 +49,7 @@ class Crowd:
     async def acting(self) -> AsyncIterator[None]:
         """Everybody acts, from a new leaf on, until the end of the block and what they have begun is answered."""
         self.tally.answers.clear()
-        self.tally.slowest, self.tally.last_refused, self.tally.stale = 0.0, 0.0, 0
+        self.tally.slowest, self.tally.longest, self.tally.last_refused, self.tally.stale = 0.0, 0.0, 0.0, 0
         now = now_as_events_have_it()
         for member in self.members:
             member.turn_over(now)

@@ -34,11 +34,15 @@ class Tally:
 
     answers: Counter[str] = field(default_factory=Counter)  # "write 201", "read 503", "write cut"
     slowest: float = 0.0
+    longest: float = 0.0  # seconds in which a write was refused, cut or waited for, again and again, until it was done
     last_refused: float = 0.0  # monotonic seconds
     stale: int = 0  # answers that did not have what the asker had written before
 
     def __str__(self) -> str:
-        return f"{dict(sorted(self.answers.items()))}, {self.stale} stale, the slowest in {self.slowest:.1f} s"
+        return (
+            f"{dict(sorted(self.answers.items()))}, {self.stale} stale, the slowest in {self.slowest:.1f} s,"
+            f" a write done after {self.longest:.1f} s at the latest"
+        )
 
     def refused(self, kind: str) -> int:
         """How many writes, or reads, were not done."""

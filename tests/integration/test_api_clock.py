@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from api import actions
+from api.numbers import proof_of, select_given
 from api.rows import execute, fetch_all, fetch_one
 from api.settings import ApiSettings
 from store.events import first_id
+from store.highest import Highest
 from tests.integration.api_support import Api, Person, api, running_api, settings, until
 
 __all__ = ["api", "settings"]
@@ -153,6 +155,22 @@ async def test_a_database_whose_clock_was_ahead_leaves_the_ids_of_its_authors_th
     high = await now_of(api)
     assert is_kept or all(is_of(id, low, high) for id in ids)
     assert len(caplog.records) == (0 if is_kept else 1), "said once: then the newest id is right again"
+
+
+async def test_a_primary_whose_clock_was_ahead_has_not_been_set_back(
+    api: Api, primary_ahead: Callable[[timedelta], Any]
+) -> None:
+    """The archive has the id from ahead as the newest, and the author's newest is older."""
+    person = await api.person()
+    async with primary_ahead(DAY):
+        odd = (await api.post(person, "ahead")).body["event_id"]
+    newest = (await api.post(person, "now")).body["event_id"]
+
+    given = await select_given(api.parts.database.primary, person.id)
+
+    assert newest < odd
+    assert given.event == odd
+    assert proof_of(Highest(1, 1, odd, person.id), given) == ""
 
 
 async def test_an_event_that_was_written_while_the_clock_was_ahead_is_swept_all_the_same(

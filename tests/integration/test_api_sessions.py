@@ -117,10 +117,10 @@ async def test_a_client_that_leaves_during_the_commit_of_its_sign_out_is_signed_
     committing = asyncio.Event()
     wrote = api.parts.database.wrote
 
-    async def slowly(uid: int, gtid: str) -> None:
+    async def slowly(uid: int, order: str, gtid: str) -> None:
         committing.set()
         await asyncio.sleep(0.2)
-        await wrote(uid, gtid)
+        await wrote(uid, order, gtid)
 
     monkeypatch.setattr(api.parts.database, "wrote", slowly)
     headers = {**api.headers, "Authorization": f"Bearer {person.token}"}

@@ -151,12 +151,26 @@ async def test_an_archive_restored_from_an_older_copy_makes_the_timelines_anew(c
 
 
 async def test_a_new_generation_does_not_forget_who_has_just_written(client: "Redis", teller: Teller) -> None:
-    await Wrote(client).mark(1, "0-1-5")
+    await Wrote(client).mark(1, "", "0-1-5")
 
     await teller.claim(turns(7))
 
     assert await Wrote(client).last(1) == "0-1-5"
     assert await Wrote(client).last(2) is None
+
+
+async def test_of_two_writes_of_a_user_on_two_processes_the_later_one_is_read_whichever_is_noted_first(
+    client: "Redis",
+) -> None:
+    one, other = Wrote(client), Wrote(client)
+    first, second = "01a20adb-0000-7000-8000-000000000001", "01a20adb-0000-7000-8000-000000000002"
+    await other.mark(3, second, "0-1-11")
+    await one.mark(3, first, "0-1-9")
+    assert await one.last(3) == "0-1-11"
+
+    await one.mark(3, second, "0-1-12")  # it told of nothing, and came after that event
+    assert await other.last(3) == "0-1-12"
+    assert 0 < await client.ttl("wrote:3") <= 10
 
 
 async def test_a_session_once_ended_never_comes_alive_again(client: "Redis") -> None:
@@ -186,7 +200,7 @@ async def test_while_redis_hangs_one_waits_for_it_and_the_others_go_on_at_once(
     client: "Redis", redis: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrote = Wrote(client)
-    await wrote.mark(UID, "a place")
+    await wrote.mark(UID, "", "a place")
     monkeypatch.setattr(breaker, "_REST", 60.0)
     redis.freeze()
     try:

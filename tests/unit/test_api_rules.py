@@ -11,6 +11,8 @@ import pytest
 from api.app import create_app
 from api.identity import INSIDE, is_public
 from api.parts import open_parts
+from api.pool import DatabaseUnavailable
+from api.rows import fetch_one
 from tests.integration.api_support import Api, Remembering, make_settings
 
 # Whoever adds a route here says why nobody needs a token for it.
@@ -144,6 +146,8 @@ async def test_with_no_server_at_all_health_and_page_answer_and_the_rest_says_tr
     assert (page.status, page.headers["Cache-Control"]) == (200, "no-cache")
     assert (script.status, "immutable" in script.headers["Cache-Control"]) == (200, True)
     sign_in = await api.call("POST", "/v1/auth/sign-in", {"username": "tester", "password": "1234567890"})
+    with pytest.raises(DatabaseUnavailable):  # a running process asks it every second
+        await api.parts.database.read_replica(fetch_one, "SELECT 1")
 
     assert (sign_in.status, sign_in.body["error"], sign_in.headers["Retry-After"]) == (503, "unavailable", "1")
     assert (await api.call("GET", "/readyz")).status == 503

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 import yaml
 
+from api.pool import SESSION_SECONDS, SIZE
 from api.settings import ApiSettings
 from compose.deal_secrets import deal
 from store.settings import Settings
@@ -71,6 +72,34 @@ def test_every_image_in_the_dockerfile_is_pinned_to_a_version() -> None:
 
     assert images
     assert [image for image in images if not re.search(r":\d+", image)] == []
+
+
+def proxysql(name: str) -> set[str]:
+    """Every value of a variable in proxysql.cnf."""
+    text = (PROJECT / "compose" / "proxysql" / "proxysql.cnf").read_text()
+    return set(re.findall(rf"^[^#\n]*\b{name}=([^,\s}}]+)", text, re.MULTILINE))
+
+
+def test_proxysql_has_room_for_as_many_api_processes_as_the_edge_has_places_and_the_server_for_proxysql() -> None:
+    a_server_takes = {int(value) for value in proxysql("max_connections")} - {512}
+    from_clients = max(int(value) for value in proxysql("max_connections"))
+
+    assert all(8 * SIZE <= most < 151 for most in a_server_takes)
+    assert from_clients >= 2 * 8 * SIZE
+
+
+def test_proxysql_ends_what_is_silent_as_a_server_does_and_repeats_and_mixes_nothing() -> None:
+    assert proxysql("wait_timeout") == proxysql("max_transaction_idle_time") == {str(SESSION_SECONDS * 1000)}
+    assert proxysql("multiplexing") == {"false"}
+    assert proxysql("query_retries_on_failure") == {"0"}
+    assert {int(value) for value in proxysql("connect_timeout_server(?:_max)?")} == {1000}
+
+
+def test_proxysql_is_asked_seldom_and_asks_nobody() -> None:
+    service = SERVICES["proxysql"]
+
+    assert "--no-version-check" in service["command"]
+    assert service["healthcheck"]["interval"] == "60s"
 
 
 def test_redis_may_drop_only_what_expires_by_itself() -> None:
