@@ -54,8 +54,12 @@ _FILL = (
 
 def statements_of(path: Path) -> Iterator[str]:
     """Every text in the file that begins as a statement does, as a pattern of what is sent."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    pieces = {id(piece) for node in nodes if isinstance(node, ast.JoinedStr) for piece in node.values}
+    for node in nodes:
         parts: list[ast.expr] = []
+        if id(node) in pieces:
+            continue
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             parts = [node]
         elif isinstance(node, ast.JoinedStr):
