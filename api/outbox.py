@@ -145,7 +145,7 @@ class Outbox:
                 for row in rows:
                     meters.OUTBOX_DELAY.labels(path).observe(_age(row.created_at))
                 async with primary.answering(_ANSWER_SECONDS):
-                    await delete_and_commit(conn, [row.id for row in rows])
+                    await delete_and_commit(conn, rows)
                 meters.OUTBOX_TOLD.labels(path).inc(len(rows))
             return len(rows), held | {row.id for row in locked} - {row.id for row in rows}
 

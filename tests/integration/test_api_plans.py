@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,9 +20,10 @@ from api import migrate, reconcile
 from api import tidy as tidying
 from api.actions import insert_event_from_ahead
 from api.numbers import select_given
+from api.outbox_rows import Row, delete_and_commit
 from api.session_rows import select_session_ended
-from api.untold_ends import select_untold
-from store.events import EventType, FollowChange
+from api.untold_ends import select_waiting_ends
+from store.events import FollowChange
 from store.highest import Highest
 from tests.integration.api_outages import PRIMARY, admin, admin_of
 from tests.integration.api_support import PASSWORD, Api, make_settings, running_api
@@ -53,6 +55,7 @@ _FILL = (
     "INSERT INTO last_events SELECT n + 1000, LPAD(n, 36, '0') FROM numbers",
     "INSERT INTO outbox (actor, event_id, type, body, created_at)"
     " SELECT n % 5000 + 1000, LPAD(n, 36, '0'), 'post', '{}', NOW(3) FROM numbers",
+    "INSERT INTO waiting_ends SELECT n + 10000000, n, LPAD(n, 36, '0') FROM numbers",
     "INSERT INTO departures SELECT n + 10000000, NOW(3) - INTERVAL n SECOND FROM numbers",
 )
 
@@ -116,7 +119,7 @@ async def large(mysql: dict[str, Any], tmp_path: Path, sent: list[str]) -> Async
                 await cursor.execute(sql)
             tables = (
                 "users, sessions, refresh_tokens, refresh_families, friends, posts, post_keys, last_events,"
-                " events_from_ahead, outbox, departures"
+                " events_from_ahead, outbox, waiting_ends, departures"
             )
             await cursor.execute(f"ANALYZE TABLE {tables}")
             yield api
@@ -177,7 +180,9 @@ async def _after_a_restore(api: Api, uid: int, followee: int) -> None:
         await insert_event_from_ahead(conn, uid, "0" * 36)
         await reconcile.select_here(conn, [uid, followee])
         await reconcile.upsert_newer(conn, [FollowChange(uid, followee, 1, True)])
-        await select_untold(conn, EventType.LOGOUT, 0, 100)
+        await select_waiting_ends(conn, 0, 100)
+        await conn.begin()
+        await delete_and_commit(conn, [Row(2**41, uid, "0" * 36, "logout", None, b"", datetime.now(UTC))])
     await migrate.migrate(primary)
 
 
