@@ -13,6 +13,7 @@ from api.database import Database, commit
 from api.errors import ApiError
 from api.numbers import Numbers
 from api.outbox import Outbox
+from api.outbox_rows import ENDS_OF_SESSIONS, insert_waiting_end
 from api.rows import execute, fetch_with
 from store.events import Event, EventType, Person, encode, is_far_ahead, new_event
 
@@ -35,7 +36,10 @@ class Action:
     async def tell(self, type: EventType, object: Mapping[str, object], *, sid: str | None = None) -> Event:
         """Writes the event into the outbox; it exists exactly if the transaction commits."""
         event = new_event(type, self.actor, object, now=self.now, after=self.last)
-        self.told.append(await insert_outbox(self.conn, event, sid, self.now))
+        row_id = await insert_outbox(self.conn, event, sid, self.now)
+        if type in ENDS_OF_SESSIONS:
+            await insert_waiting_end(self.conn, row_id, event.actor.id, sid)
+        self.told.append(row_id)
         self.last = event.id
         return event
 

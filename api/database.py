@@ -25,6 +25,9 @@ Query = Callable[Concatenate[Any, P], Awaitable[T]]
 _READ_SECONDS = 2.0
 _WRITE_SECONDS = 4.0
 _OWN_WRITE_SECONDS = 0.05  # how long a reader waits on the replica for what they wrote
+_GTID_SECONDS = (
+    0.5  # for the second answer of one round trip, whose first one is there; a third of what a commit has left
+)
 _LATE_SECONDS = 2.0  # a replica further behind than this is not read
 _LOOK_SECONDS = 1.0
 
@@ -138,9 +141,11 @@ async def commit(conn: Any) -> str:
     await cursor.execute(f"COMMIT; SELECT {'@@last_gtid' if conn.is_mariadb else '@@GLOBAL.gtid_executed'}")
     try:
         with suppress(*FAILURES):
-            await cursor.nextset()
-            row = await cursor.fetchone()
-            return str(row[0]) if row else ""
+            # Of its own: when the bound of the commit is over here, what was committed is committed all the same.
+            async with asyncio.timeout(_GTID_SECONDS):
+                await cursor.nextset()
+                row = await cursor.fetchone()
+                return str(row[0]) if row else ""
         return ""
     finally:
         # ProxySQL's answers to a statement that has others behind it still say that a transaction is open: it would be rolled

@@ -24,7 +24,7 @@ async def healthz() -> dict[str, str]:
 async def readyz() -> tuple[dict[str, object], int]:
     """Ready while one of the two MySQL servers answers: reads go on without the primary, and events wait without Kafka.
 
-    Not ready while the numbers of MySQL are below those of the archive: see numbers.py.
+    A MySQL that was set back is told here, and keeps nobody from reading: numbers.py refuses what writes.
     """
     here = parts()
     database = here.database
@@ -35,14 +35,13 @@ async def readyz() -> tuple[dict[str, object], int]:
         missing["mysql"] = "neither the primary nor the replica answers"
     elif not here.numbers.compared.is_set():
         missing["numbers"] = "the numbers of MySQL have not been compared with the archive's yet"
-    elif here.numbers.proof:
-        missing["numbers"] = here.numbers.proof
     replica = "down" if not database.replica.up else "late" if database.replica_is_late else "up"
     body = {
         "ready": not missing,
         "missing": missing,
         "primary": "up" if database.primary.up else "down",
         "replica": replica,
+        "set_back": here.numbers.proof,
         "outbox": {"waiting": here.outbox.waiting, "oldest_seconds": round(here.outbox.oldest_seconds, 1)},
     }
     return body, 503 if missing else 200

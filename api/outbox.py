@@ -145,7 +145,7 @@ class Outbox:
                 for row in rows:
                     meters.OUTBOX_DELAY.labels(path).observe(_age(row.created_at))
                 async with primary.answering(_ANSWER_SECONDS):
-                    await delete_and_commit(conn, [row.id for row in rows])
+                    await delete_and_commit(conn, rows)
                 meters.OUTBOX_TOLD.labels(path).inc(len(rows))
             return len(rows), held | {row.id for row in locked} - {row.id for row in rows}
 
@@ -155,9 +155,8 @@ class Outbox:
         `asked_at` is before what MySQL answered last. Raises DatabaseUnavailable when the transaction is over, BrokerUnavailable.
         """
         if asyncio.get_running_loop().time() - asked_at > _HOLD_SECONDS:
-            await self._hold(
-                conn
-            )  # we stood still: another process may have the rows, and have told them and what came after
+            # We stood still: another process may have the rows, and have told them and what came after.
+            await self._hold(conn)
         publishing = asyncio.create_task(self._publisher.publish(records))  # bounds itself
         try:
             while not (await asyncio.wait({publishing}, timeout=_HOLD_SECONDS))[0]:

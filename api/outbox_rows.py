@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from api.rows import fetch_all, fetch_one, fetch_with, marks
+from api.rows import execute, fetch_all, fetch_one, fetch_with, marks
+from store.events import EventType
 
+ENDS_OF_SESSIONS = (EventType.LOGOUT, EventType.ACCOUNT_DELETED)
 _COUNTED_UP_TO = 100_000
 
 
@@ -89,8 +91,18 @@ async def select_waiting(conn: Any) -> tuple[int, int | None, float]:
     return (count[0] if count else 0), oldest[0], max(0.0, oldest[1] / 1e6)
 
 
-async def delete_and_commit(conn: Any, ids: Sequence[int]) -> None:
+async def insert_waiting_end(conn: Any, row_id: int, uid: int, sid: str | None) -> None:
+    """Notes that this row of the outbox is the end of a session, or of all of the user's, until it is told."""
+    await execute(
+        conn, "INSERT INTO waiting_ends (outbox_id, user_id, session_id) VALUES (%s, %s, %s)", row_id, uid, sid
+    )
+
+
+async def delete_and_commit(conn: Any, rows: Sequence[Row]) -> None:
     """Takes rows out that Kafka has acknowledged, and ends the transaction."""
+    ids, ends = [row.id for row in rows], [row.id for row in rows if row.type in ENDS_OF_SESSIONS]
+    if ends:
+        await execute(conn, f"DELETE FROM waiting_ends WHERE outbox_id IN {marks(ends)}", *ends)  # noqa: S608
     async with conn.cursor() as cursor:
         await cursor.execute(f"DELETE FROM outbox WHERE id IN {marks(ids)}; COMMIT", ids)  # noqa: S608
         await cursor.nextset()

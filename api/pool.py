@@ -5,7 +5,7 @@ import logging
 import socket
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -110,6 +110,10 @@ class Pool:
                 yield
         except FAILURES as error:
             raise self._judged(error, probe) from error
+        except RuntimeError as error:
+            if not _says_closed(error):
+                raise
+            raise DatabaseUnavailable(f"{self.name}: the server has ended the connection: {error!r:.300}") from error
 
     async def _acquire(self) -> Any:
         has_slot = False
@@ -200,12 +204,22 @@ def _is_open(conn: Any) -> bool:
 
 
 async def _say_goodbye(conn: Any) -> None:
-    """Ends an idle connection so that the server does not note it as broken off."""
+    """Ends an idle connection so that the server does not note it as broken off, if that has not ended it first."""
     try:
-        with suppress(*FAILURES):
+        if _is_open(conn):
             await conn.ensure_closed()
+    except FAILURES:
+        pass
+    except RuntimeError as error:
+        if not _says_closed(error):
+            raise
     finally:
         conn.close()
+
+
+def _says_closed(error: RuntimeError) -> bool:
+    """uvloop's word for a write to a connection that the other side has ended; asyncio's own says nothing there."""
+    return "the handler is closed" in str(error)
 
 
 def _set_keepalive(conn: Any) -> None:

@@ -12,47 +12,43 @@ from typing import Any
 from api.parts import Parts
 from api.pool import DatabaseUnavailable
 from api.rows import fetch_all
-from store.events import EventType
 from store.session_ends import SessionEnd
 
 _EVERY_SECONDS = 1.0
 _ANSWER_SECONDS = 2.0  # for MySQL
 _OVERDUE_SECONDS = 0.5  # what has waited for so long is not on its way to Kafka right now
-# Of each type in one round, which is one transaction in Redis; the next round goes on behind them, and after the last begins anew.
-_AT_ONCE = 250
-_TYPES = (EventType.LOGOUT, EventType.ACCOUNT_DELETED)
-# By the primary key it would be found in order too, behind all the posts that wait.
-SELECT_UNTOLD = (
-    "SELECT id, actor, sid FROM outbox FORCE INDEX (outbox_type) WHERE type = %s AND id > %s ORDER BY id LIMIT %s"
-)
+# In one round, which is one transaction in Redis; the next round goes on behind them, and after the last begins anew.
+_AT_ONCE = 500
 
 
 async def repeat_untold_ends(parts: Parts) -> None:
     """Runs for ever: each second, while something waits for Kafka. Every process does so: an end told again is the same end."""
     await parts.database.migrated.wait()
-    behind = dict.fromkeys(_TYPES, 0)
+    behind = 0
     while True:
         await asyncio.sleep(_EVERY_SECONDS)
         if parts.outbox.oldest_seconds >= _OVERDUE_SECONDS:
             with suppress(DatabaseUnavailable):
-                await _repeat_some(parts, behind)
+                behind = await _repeat_some(parts, behind)
 
 
-async def _repeat_some(parts: Parts, behind: dict[EventType, int]) -> None:
-    """`behind` has the ids of the rows, one for each type, behind which this round begins, and afterwards the next one."""
-    ends: list[SessionEnd] = []
+async def _repeat_some(parts: Parts, behind: int) -> int:
+    """`behind` is the id of the row behind which this round begins; answers that of the next one."""
     async with parts.database.primary.connection(_ANSWER_SECONDS) as conn:
-        for type in _TYPES:
-            rows = await select_untold(conn, type, behind[type], _AT_ONCE)
-            behind[type] = rows[-1][0] if len(rows) == _AT_ONCE else 0
-            ends += [SessionEnd(actor, sid) for _, actor, sid in rows]
-    if ends:
+        rows = await select_waiting_ends(conn, behind, _AT_ONCE)
+    if rows:
         # As after a sign-out now: longer than need be does no harm, since an end is final.
         until = int(datetime.now(UTC).timestamp()) + parts.settings.token_life
-        await parts.sessions.tell_ended(ends, until)
+        await parts.sessions.tell_ended([SessionEnd(uid, sid) for _, uid, sid in rows], until)
+    return rows[-1][0] if len(rows) == _AT_ONCE else 0
 
 
-async def select_untold(conn: Any, type: EventType, behind: int, limit: int) -> list[tuple[int, int, str | None]]:
-    """(id, actor, session) of the events of a type that wait, by id; without a session all of the actor's have ended."""
-    rows = await fetch_all(conn, SELECT_UNTOLD, type, behind, limit)
-    return [(row_id, actor, sid) for row_id, actor, sid in rows]
+async def select_waiting_ends(conn: Any, behind: int, limit: int) -> list[tuple[int, int, str | None]]:
+    """(id in the outbox, user, session) of the ends that wait, by id; without a session all of the user's have ended."""
+    rows = await fetch_all(
+        conn,
+        "SELECT outbox_id, user_id, session_id FROM waiting_ends WHERE outbox_id > %s ORDER BY outbox_id LIMIT %s",
+        behind,
+        limit,
+    )
+    return [(row_id, uid, sid) for row_id, uid, sid in rows]

@@ -15,6 +15,7 @@ from store.timelines_scripts import CLAIM, PUSH, TOLD, WARM
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 500  # readers, keys: what one command takes, so that Redis is never busy for long
+_FOLLOWERS_UNKNOWN = -2  # of PUSH
 # What a list is made from comes before it. A feed is filled from `following`, and kept up for those who are in `followers`.
 _ORDER = ("following", "followers", "feed")
 
@@ -45,11 +46,13 @@ class Teller:
 
     async def push(
         self, arrivals: Collection[Arrival], readers: Mapping[int, list[int]], turns: Mapping[int, Turn]
-    ) -> None:
-        """Adds each event to the feeds of its author's readers that are warm.
+    ) -> set[int]:
+        """Adds each event to the feeds of its author's readers that are warm, and still followers when it is added.
 
-        Who is warm is asked once for all events: a list that is filled after that was read from an archive that has them.
+        Who is warm is asked once for all events: a list that is filled after that was read from an archive that has them. Answers
+        the authors whose followers have changed since they were read: theirs are to be pushed again.
         """
+        authors: list[int] = []
         warm = await self._warm(sorted({reader for arrival in arrivals for reader in readers[arrival.actor]}))
         with redis_or_unknown():
             async with self._redis.pipeline(transaction=False) as pipe:
@@ -61,10 +64,13 @@ class Teller:
                         turn,
                         FEED_LENGTH,
                         feed_member(arrival.id, arrival.value),
+                        arrival.actor,
                     ]
                     for start in range(0, len(to), _AT_ONCE):
                         await self._push([], [*told, *to[start : start + _AT_ONCE]], client=pipe)
-                await pipe.execute()
+                        authors.append(arrival.actor)
+                answers = await pipe.execute()
+        return {author for author, answer in zip(authors, answers, strict=True) if answer == _FOLLOWERS_UNKNOWN}
 
     async def mark_large(self, authors: Collection[int]) -> None:
         """Says that these have more than MOST_FOLLOWERS, so that their events are read when a feed is read."""

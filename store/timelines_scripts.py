@@ -48,21 +48,27 @@ for i = 1, #ARGV do
 end
 return warm
 """
-# ARGV: partition, our turn and mark, longest length, a member, then users. Adds to their feeds that are there. Answers -1 if it
-# is not our turn any more.
+# ARGV: partition, our turn and mark, longest length, a member, its author, then users. Adds to their feeds that are there, of those
+# who are followers now: one who was when the list was read may have gone since, with a feed that was made anew. Answers -1 if it is
+# not our turn any more, -2 if nobody knows who the followers are: then only the author's own feed was looked at.
 PUSH = """
 if redis.call('HGET', 'turns', ARGV[1]) ~= ARGV[2] then return -1 end
 local generation = redis.call('HGET', 'timelines', 'generation')
 if not generation then return 0 end
-local start = ' ' .. generation
-for i = 5, #ARGV do
+local start, followers, answer = ' ' .. generation, 'followers:' .. ARGV[5], 1
+local known = redis.call('ZRANGE', followers, 0, 0)[1] == start
+for i = 6, #ARGV do
   local key = 'feed:' .. ARGV[i]
-  if redis.call('ZRANGE', key, 0, 0)[1] == start then
+  local reads = ARGV[i] == ARGV[5]
+  if not reads then
+    if known then reads = redis.call('ZSCORE', followers, ARGV[i]) else answer = -2 end
+  end
+  if reads and redis.call('ZRANGE', key, 0, 0)[1] == start then
     redis.call('ZADD', key, 0, ARGV[4])
     redis.call('ZREMRANGEBYRANK', key, 1, -ARGV[3] - 1)
   end
 end
-return 1
+return answer
 """
 # ARGV: for each partition: its number, our turn and mark, where we stood, where we stand. The lists have been told all in between.
 TOLD = """

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from redis.asyncio import Redis
@@ -19,6 +20,9 @@ from store.topic import Topic
 from store.turns import Patiently, Turns
 
 log = logging.getLogger(__name__)
+
+# Times that the followers of an author are read for a batch; after that the feeds of all of them are made anew when they are read.
+_TRIES = 3
 
 
 class Warming:
@@ -40,16 +44,11 @@ class Warming:
         try:
             told = await self._claimed(turns, mine)
             news = [one for one in arrivals if one.partition in told and one.offset >= told[one.partition]]
-            authors = sorted({one.actor for one in news})
-            followers = await self._patiently(lambda: self._feed.followers(authors))
-            large = {author for author, found in followers.items() if len(found) > MOST_FOLLOWERS}
             # A record may stand twice in the log, the second time behind what has taken its event out.
             to_push = [one for one in news if one.type not in TAKES_BACK]
             there = await self._patiently(lambda: self._archive.still_there([one.id for one in to_push]))
-            readers = {author: [author] if author in large else [author, *found] for author, found in followers.items()}
-            await self._teller.mark_large(large)
-            await self._teller.push([one for one in to_push if one.id in there], readers, mine)
-            await self._teller.forget(_changed_lists(news, there, readers))
+            readers, unknown = await self._push([one for one in to_push if one.id in there], news, mine)
+            await self._teller.forget(_changed_lists(news, there, readers) | unknown)
             until = int(time.time()) + KEPT_ENDED
             # The API said so at once, unless Redis was away just then.
             for sid in ended(news):
@@ -59,6 +58,27 @@ class Warming:
             await self._teller.told({p: span for p, span in spans.items() if p in told}, mine)
         except Unknown as error:
             log.warning("the timelines miss a batch and will be made anew: %s", error)
+
+    async def _push(
+        self, to_push: Sequence[Arrival], news: Collection[Arrival], mine: Mapping[int, Turn]
+    ) -> tuple[dict[int, list[int]], set[str]]:
+        """Adds events to feeds. The readers of everybody in `news`, and the feeds of which it is not known who reads them.
+
+        Another member may have a follow or an unfollow of the same author at the same time: then the followers are read again.
+        """
+        readers: dict[int, list[int]] = {}
+        unknown = {one.actor for one in news}
+        for _ in range(_TRIES):
+            followers = await self._patiently(partial(self._feed.followers, sorted(unknown)))
+            large = {author for author, found in followers.items() if len(found) > MOST_FOLLOWERS}
+            readers |= {
+                author: [author] if author in large else [author, *found] for author, found in followers.items()
+            }
+            await self._teller.mark_large(large)
+            unknown = await self._teller.push([one for one in to_push if one.actor in unknown], readers, mine)
+            if not unknown:
+                break
+        return readers, {f"feed:{reader}" for author in unknown for reader in readers[author]}
 
     async def look_after(self, turns: Turns) -> None:
         """In an idle moment: sees to it that the timelines are where we are. Raises ArchiveUnavailable."""

@@ -14,21 +14,5 @@ def newest_changes(ring: Ring, uid: int) -> Collection[Entry]:
     return newest.values()
 
 
-def is_superseded(ring: Ring, entry: Entry) -> bool:
-    """Whether the ring has, before this change of a pair, a newer one, or this one already.
-
-    Nobody keeps the `seq` of pairs that are off. The ring has it for as long as it reaches back: a follow that comes behind its
-    unfollow, because it was told twice or driven again from the dead letters, is not done again.
-    """
-    change = entry.arrival.change
-    return change is not None and any(
-        before.seq < entry.seq
-        and before.arrival.change is not None
-        and before.arrival.change.followee == change.followee
-        and before.arrival.change.seq >= change.seq
-        for before in ring.of_author(change.follower)
-    )
-
-
 def _seq(entry: Entry | None) -> int:
     return entry.arrival.change.seq if entry is not None and entry.arrival.change is not None else 0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from store.events import EventType, FollowChange
 from store.follows import Follows
 from stream import lifecycle
-from stream.changes import is_superseded, newest_changes
+from stream.changes import newest_changes
 from stream.heard_ends import HeardEnds
 from stream.reasons import EndReason
 from stream.remembered import Remembered
@@ -120,7 +120,7 @@ class Hub:
         """Tells of new entries, in the ring's order: live streams get their place, behind ones come to it by themselves."""
         for entry in entries:
             arrival = entry.arrival
-            if arrival.change and not (arrival.change.on and is_superseded(self._ring, entry)):
+            if arrival.change and not (arrival.change.on and entry.is_superseded):
                 self._remembered.change(arrival.change)
                 self._change(arrival.change, entry.seq, entries)
             for stream in self._by_author.get(arrival.actor, ()):

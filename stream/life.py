@@ -125,16 +125,18 @@ class Life:
                 self.end(EndReason.SLOW)
                 return
             # Whoever is ended while far behind gets one batch more, not all: the cursor says where to go on.
-            if batch := take(stream, ring, _BATCH_BYTES):
+            batch = take(stream, ring, _BATCH_BYTES)
+            has_had_all = not batch  # asked before the batch is the caller's, who empties it
+            if batch:
                 yield batch
             now = Now.read()
-            if not batch:
+            if has_had_all:
                 lifecycle.reach_head(stream, ring, now.monotonic)
             match lifecycle.next_step(stream, now, settings.slow_after):
                 case Step.END | Step.CUT:
                     lifecycle.expire(stream, now)
                     return
-                case Step.RESYNC if not batch:
+                case Step.RESYNC if has_had_all:
                     assert stream.past is not None
                     stream.is_opening = True
                     lost = cursor.encode(ring.epoch, stream.past)
@@ -147,9 +149,9 @@ class Life:
                     yield [lifecycle.warning(stream)]
                 case Step.HEARTBEAT:
                     stream.beat_at = now.monotonic + settings.heartbeat
-                    if not batch:
+                    if has_had_all:
                         yield [lifecycle.heartbeat(stream, ring, now)]
-                case _ if not batch:
+                case _ if has_had_all:
                     await self._wait(lifecycle.look_at(stream, now, settings.slow_after) - now.monotonic)
 
     async def _from_stores(self, waiting: Awaitable[list[Frame] | None]) -> list[Frame] | None:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from store import cursor
-from stream.changes import is_superseded
 from stream.frames import Frame
 from stream.ring import Entry, Ring
 from stream.stream import Stream
@@ -40,7 +39,7 @@ def take(stream: Stream, ring: Ring, max_bytes: int) -> list[Frame]:
             continue
         had = _had(entry, stream)
         made: list[Frame] = []
-        if arrival.actor == stream.uid and _is_follow(entry, ring):
+        if arrival.actor == stream.uid and _is_follow(entry):
             assert arrival.change is not None
             made += _overtaken(entry, arrival.change.followee, had, stream, ring)
         if not had:
@@ -72,14 +71,14 @@ def _had(entry: Entry, stream: Stream) -> bool:
 def _follows_ahead(stream: Stream, ring: Ring) -> dict[int, Entry]:
     """The followees whom the stream will come to follow on its way to the head, each with the first such follow."""
     assert stream.place is not None
-    entries = [entry for entry in ring.of_authors({stream.uid}, stream.place) if _is_follow(entry, ring)]
+    entries = [entry for entry in ring.of_authors({stream.uid}, stream.place) if _is_follow(entry)]
     follows = [(entry.arrival.change.followee, entry) for entry in entries if entry.arrival.change is not None]
     return {followee: follow for followee, follow in reversed(follows) if stream.joined.get(followee) != _TOLD}
 
 
-def _is_follow(entry: Entry, ring: Ring) -> bool:
+def _is_follow(entry: Entry) -> bool:
     """Whether it makes its author follow somebody, and not once more."""
-    return entry.arrival.change is not None and entry.arrival.change.on and not is_superseded(ring, entry)
+    return entry.arrival.change is not None and entry.arrival.change.on and not entry.is_superseded
 
 
 def _overtaken(
@@ -91,7 +90,7 @@ def _overtaken(
     that has its turn before the follow, and have no id: a client that is cut between them gets them again, with the follow.
     If the client has `had` the follow, elsewhere, they are what it has not had, and the last one has the id of that place.
     All of them go at once, whatever they take: without ids there is no place between them to come back to. It is no more than what
-    one author may do (LIMIT_POSTS) in the time by which this node reads one partition later than another.
+    one author may do (LIMIT_WRITES) in the time by which this node reads one partition later than another.
     """
     since = stream.joined.pop(followee, stream.began)
     missed = [

@@ -12,7 +12,7 @@ from heapq import merge
 from typing import cast
 
 from store import cursor
-from store.events import Arrival, EventType, NotAnEvent, decode
+from store.events import Arrival, EventType, FollowChange, NotAnEvent, decode
 from stream.frames import Frame, Tally
 
 # Below this many entries a look at each is cheaper than a search in the index of every author.
@@ -30,6 +30,10 @@ class Entry:
     arrival: Arrival
     frame: Frame
     seen: float
+    # Whether the ring had, before this change of whom somebody follows, a newer one of the pair, or this one already. Nobody keeps
+    # the `seq` of pairs that are off: the ring has it for as long as it reaches back. A follow that comes behind its unfollow,
+    # because it was told twice or driven again from the dead letters, is not done again.
+    is_superseded: bool = False
 
 
 class Ring:
@@ -43,6 +47,9 @@ class Ring:
         self._encoded = Tally()
         self._ids: set[str] = set()  # of the entries
         self._dropped = since  # the greatest id of what has been dropped
+        self._newest_change: dict[
+            tuple[int, int], tuple[int, int]
+        ] = {}  # by pair: the highest `seq`, and the entry that has it
         self._entries: list[Entry] = []  # of seq _first, _first + 1, ...; dropped ones are cut off in large pieces
         self._first = self._oldest = 0
         self._by_author: defaultdict[int, list[int]] = defaultdict(list)
@@ -75,7 +82,7 @@ class Ring:
         if self._stands_twice(arrival):
             return None
         frame = Frame(str(arrival.type), arrival.value, self.cursor(), tally=self._encoded)
-        entry = Entry(self.head, arrival, frame, now)
+        entry = Entry(self.head, arrival, frame, now, self._note_change(arrival.change))
         self._entries.append(entry)
         self._by_author[arrival.actor].append(entry.seq)
         self._by_partition[arrival.partition].append(entry.seq)
@@ -148,6 +155,15 @@ class Ring:
             for one in self.of_author(arrival.actor)
         )
 
+    def _note_change(self, change: FollowChange | None) -> bool:
+        """Whether the pair's newest change is here already."""
+        if change is None:
+            return False
+        pair = change.follower, change.followee
+        newest, _ = self._newest_change.get(pair, (0, 0))
+        self._newest_change[pair] = max(newest, change.seq), self.head
+        return newest >= change.seq
+
     def _drop_old(self, now: float) -> None:
         while self._oldest < self.head:
             entry = self[self._oldest]
@@ -161,6 +177,10 @@ class Ring:
             if not seqs:
                 del self._by_author[at.actor]
             self._ids.discard(at.id)
+            if at.change is not None:
+                pair = at.change.follower, at.change.followee
+                if self._newest_change[pair][1] == entry.seq:  # the last one of the pair that is here
+                    del self._newest_change[pair]
             self._dropped = max(self._dropped, at.id)
             self._bytes -= len(at.value) + _ENTRY_BYTES
             entry.frame.leave_tally()  # a batch on its way may still encode it

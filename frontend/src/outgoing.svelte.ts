@@ -7,7 +7,7 @@ import { call, Refusal } from "./rest";
 const TRIES = 5; // by itself; then it waits for a person, or for the stream to be back
 const FIRST_WAIT = 2_000; // ms, doubled each time
 // ms; the API keeps a key for a day, and after that would make the same post again. An hour for the way and for clocks.
-const SENT_BY_ITSELF = 23 * 3_600_000;
+const SENT_BY_ITSELF = 23 * 3_600_000; // ms
 
 /** `old`: whether the API has it already cannot be found out any more. `refused`: the same would be refused again. */
 type State = "sending" | "failed" | "old" | "refused";

@@ -22,7 +22,7 @@ export class Reading<T> {
    */
   async anew(): Promise<T | undefined> {
     const mine = ++this.#asked;
-    // Each turn is for a change, of which a user can make so many a minute (LIMIT_FRIENDS): it ends when they do.
+    // Each turn is for a change, of which a user can make so many a minute (LIMIT_WRITES): it ends when they do.
     for (;;) {
       const changes = this.#changes;
       const answer = await this.#ask();

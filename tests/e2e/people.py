@@ -60,7 +60,8 @@ class Person:
         return made
 
     async def sign_out(self) -> None:
-        assert (await self.call("POST", "/v1/auth/sign-out")).status_code == 204
+        answer = await self.call("POST", "/v1/auth/sign-out")
+        assert answer.status_code == 204, answer.text
 
     def _take(self, answer: httpx.Response, expected: int) -> None:
         assert answer.status_code == expected, answer.text

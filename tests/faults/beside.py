@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ import httpx
 
 from api.numbers import raise_next
 from api.pool import Pool
+from api.rows import execute
 from api.settings import Dsn
 from local.http_check import expect_200
 from local.ports import free_port
@@ -88,8 +89,9 @@ class Beside:
 
     async def follow(self, follower: int, followees: Iterable[int], seq: int = 1, *, on: bool = True) -> None:
         type = EventType.FOLLOW if on else EventType.UNFOLLOW
-        changes = [_record(follower, type, id=followee, username="x", seq=seq)[1] for followee in followees]
-        await self.publisher.publish(changes)
+        made = [_record(follower, type, id=followee, username="x", seq=seq) for followee in followees]
+        await _know_of(self.system, follower, [event_id for event_id, _ in made])
+        await self.publisher.publish([record for _, record in made])
 
     async def post(self, author: int, count: int = 1, size: int = 0) -> list[str]:
         """The ids of `count` posts of `size` characters."""
@@ -160,6 +162,13 @@ async def beside_of(system: System) -> AsyncIterator[Beside]:
     await _give_out_above(system, 10**13)
     async with Publisher(settings) as publisher, httpx.AsyncClient(timeout=20) as client:
         yield Beside(system, publisher, client)
+
+
+async def _know_of(system: System, author: int, event_ids: Sequence[str]) -> None:
+    """MySQL is to know the newest event of somebody who has an account, or it would be taken for one that was set back."""
+    sql = "UPDATE last_events SET event_id = GREATEST(event_id, %s) WHERE author = %s"
+    async with Pool("primary", Dsn.parse(system.env["MYSQL_PRIMARY"])) as primary, primary.connection(10) as conn:
+        await execute(conn, sql, max(event_ids, default=""), author)
 
 
 async def _give_out_above(system: System, number: int) -> None:

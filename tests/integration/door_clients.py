@@ -25,7 +25,7 @@ from store.tokens import Identity, TokenError, Verifier
 from stream.app import create_app, cut_stalled_streams
 from tests.e2e.people import Got
 from tests.integration.edge_system import free_port
-from tests.integration.wire_support import SECRET, Running, Socket, StandIn, connected, running
+from tests.integration.wire_support import SECRET, NoSessions, Running, Socket, StandIn, connected, running
 
 _WITHIN = 15.0  # seconds, however slow the machine is
 _SEND_BUFFER = 16 * 1024
@@ -80,7 +80,7 @@ class Doors:
 async def both_doors(**settings: Any) -> AsyncIterator[Doors]:
     """A node on stand-ins."""
     store, verifier, stop, port = Stores(), Tokens(), asyncio.Event(), free_port()
-    stores = (cast("Feed", store), cast("Archive", store), cast("Sessions", store))
+    stores = (cast("Feed", store), cast("Archive", store), cast("Sessions", NoSessions()))
     async with running(stores, verifier, **settings) as node:
         app = create_app(node.node, node.door._meters, verifier)
         with _listening(f"127.0.0.1:{port}", _SEND_BUFFER, node.node.settings.slow_after) as listening:

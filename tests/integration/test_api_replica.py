@@ -10,6 +10,7 @@ import jwt
 import pytest
 from redis.asyncio import Redis
 
+from api import identity
 from api.migrate import migrate
 from api.pool import DatabaseUnavailable, Pool
 from api.rows import fetch_one
@@ -85,10 +86,14 @@ async def test_every_route_that_asks_an_empty_replica_in_the_primarys_place_says
     }
     assert len(asked) + len(no_database) == len(served), served
 
-    for method, path, body, token in asked:
-        for known in (True, False):  # whether Redis still knows the session
-            if not known:
-                await forget(settings, me)
+    async def is_open(*_: object) -> bool:
+        return False
+
+    for known in (False, True):  # whether the session is known without the primary
+        if known:
+            monkeypatch.setattr(identity, "has_ended", is_open)
+        await forget(settings, me)
+        for method, path, body, token in asked:
             answer = await behind.call(method, path, body, token=token)
             assert (answer.status, answer.body["error"]) == (503, "unavailable"), (method, path, known)
 

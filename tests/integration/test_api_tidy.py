@@ -37,7 +37,9 @@ async def gone(api: Api) -> AsyncIterator[range]:
             await execute(conn, "INSERT INTO sessions VALUES (%s, %s, %s, %s, NULL)", sid, uid, now, later)
             sql = "INSERT INTO refresh_tokens VALUES (UNHEX(SHA2(%s, 256)), %s, %s, NULL)"
             await execute(conn, sql, sid, sid, later)
-        yield uids
+    yield uids
+    # Another connection: MySQL ends those that say nothing for some seconds.
+    async with api.parts.database.primary.connection(30) as conn:
         for table, column in (("departures", "user_id"), ("posts", "author"), ("sessions", "user_id")):
             await execute(conn, f"DELETE FROM {table} WHERE {column} >= %s", FIRST)  # noqa: S608
         await execute(conn, "DELETE FROM refresh_tokens WHERE session_id NOT IN (SELECT id FROM sessions)")

@@ -101,7 +101,6 @@ WRITES = (
     ("DELETE", "/v1/posts/7"),
     ("POST", "/v1/friends/7"),
     ("DELETE", "/v1/friends/7"),
-    ("POST", "/v1/auth/sign-out"),
 )
 
 

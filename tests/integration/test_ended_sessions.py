@@ -12,7 +12,9 @@ import httpx
 import pytest
 import websockets
 
+from store.as_of import AsOf
 from store.briefs import Brief
+from store.cursor import Cursor
 from stream import opening
 from tests.integration.plain_support import plain
 from tests.integration.wire_support import Running, Socket, connected, lines, running, sse, true
@@ -267,9 +269,9 @@ def _archive_waits(node: Running, monkeypatch: pytest.MonkeyPatch) -> asyncio.Ev
     async def brief(*_: Any, **__: Any) -> Brief:
         return Brief(is_reachable=False)
 
-    async def is_ended(_uid: int, sid: str) -> bool:
+    async def is_ended(_uid: int, sid: str) -> AsOf[bool, Cursor]:
         await go_on.wait()
-        return sid in node.store.ended
+        return AsOf(sid in node.store.ended, await node.store.progress(), "a stand-in")
 
     monkeypatch.setattr(node.store, "brief", brief)
     monkeypatch.setattr(node.store, "is_ended", is_ended)

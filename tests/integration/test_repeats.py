@@ -147,22 +147,24 @@ async def test_what_stands_twice_in_the_log_counts_once_warm_and_cold(
             assert await archive.log(lambda logbook: logbook.advance(EPOCH, span))  # noqa: B023
             turns.mine[0].next = span[0][1]
 
-            seen = {uid: (await feed.page(uid, None, 100)).ids for uid in PEOPLE}
-            assert seen == {uid: truth.feed(uid) for uid in PEOPLE}, "warm"
-            assert await cold(archive) == seen, "cold"
-        assert all([await archive.is_ended(1, sid) for sid in truth.ended])
+            # Who has left may still be among the followers of somebody, with a feed that nobody can read.
+            readers = [uid for uid in PEOPLE if uid not in truth.departed]
+            seen = {uid: (await feed.page(uid, None, 100)).ids for uid in readers}
+            assert seen == {uid: truth.feed(uid) for uid in readers}, "warm"
+            assert await cold(archive, readers) == seen, "cold"
+        assert all([(await archive.is_ended(1, sid)).regardless("an end is final") for sid in truth.ended])
         assert all([await Sessions(client).is_ended(1, sid) for sid in truth.ended])
-        assert all([await archive.is_ended(uid, "any") for uid in truth.departed])
+        assert all([(await archive.is_ended(uid, "any")).regardless("an end is final") for uid in truth.departed])
 
 
 async def _at_once(step: Any) -> Any:
     return await step()
 
 
-async def cold(archive: Archive) -> dict[int, list[str]]:
+async def cold(archive: Archive, readers: Iterable[int]) -> dict[int, list[str]]:
     """The same pages out of the archive alone."""
     pages = {}
-    for uid in PEOPLE:
+    for uid in readers:
         authors = [uid, *(await archive.following(uid)).regardless("a test looks")]
         pages[uid] = [one.id for one in (await archive.newest(authors, None, 100)).regardless("a test looks")]
     return pages

@@ -16,15 +16,20 @@ from api.pool import DatabaseUnavailable, Pool
 from api.rows import execute, fetch_one
 from api.settings import ApiSettings
 from store.archive import Archive
+from store.as_of import AsOf
+from store.cursor import Cursor
 from store.feed import Feed
 from store.logbook import Turn
 from store.sessions import Sessions
 from store.teller import Teller
 from store.timelines import open_redis
+from stream.hub import Hub
 from stream.node import Node
+from stream.ring import Ring
 from stream.settings import StreamSettings
 from tests.integration.api_outages import PRIMARY, admin, admin_of
 from tests.integration.api_support import PASSWORD, Answer, Api, Person, running_api, settings
+from tests.unit.logs import EPOCH
 
 __all__ = ["settings"]
 
@@ -32,8 +37,8 @@ __all__ = ["settings"]
 class BehindArchive:
     """An archive that no sign-out has reached: Kafka is away."""
 
-    async def is_ended(self, _uid: int, _sid: str) -> bool:
-        return False
+    async def is_ended(self, _uid: int, _sid: str) -> AsOf[bool, Cursor]:
+        return AsOf(False, Cursor(EPOCH, (0,)), "the archive")
 
 
 @pytest.fixture
@@ -43,9 +48,12 @@ async def redis_client(settings: ApiSettings) -> AsyncIterator["Redis"]:
 
 
 def node_on(client: "Redis") -> Node:
-    """A node that has read nothing of the log."""
+    """A node that has read nothing of the log yet."""
     told = StreamSettings.model_validate({"edge_secret": "x" * 20, "token_keys": Path("/nowhere")})
-    return Node(told, cast("Feed", None), cast("Archive", BehindArchive()), Sessions(client))
+    node = Node(told, cast("Feed", None), cast("Archive", BehindArchive()), Sessions(client))
+    node.ring = Ring(EPOCH, [0], seconds=600, max_bytes=10**6)
+    node.hub = Hub(node.ring)
+    return node
 
 
 def sid_of(token: str) -> str:

@@ -24,7 +24,7 @@ from store.tokens import Identity
 from stream.life import live
 from stream.wire.ticks import tick
 from tests.integration.door_clients import UNREACHABLE, Doors, Stores, both_doors, client_of
-from tests.integration.wire_support import Running, Socket, connected, lines, running, true
+from tests.integration.wire_support import NoSessions, Running, Socket, connected, lines, running, true
 from tests.unit.logs import EPOCH
 
 _FAR: dict[str, Any] = {"heartbeat": 45, "slow_after": 3600}
@@ -225,7 +225,7 @@ async def test_a_client_that_stays_ahead_gets_its_gaps_with_a_pause_and_not_with
 ) -> None:
     monkeypatch.setattr("stream.lifecycle.AHEAD_AT_MOST", _TOGETHER)
     store = FurtherOn()
-    async with running((store, store, store), **_FAR) as node, connected(node.port) as client:  # type: ignore[arg-type]
+    async with running((store, store, NoSessions()), **_FAR) as node, connected(node.port) as client:  # type: ignore[arg-type]
         began = time.monotonic()
         sid = client.ask([*lines(7), ("last-event-id", node.ring.cursor([9, 9, 9]))])
         await client.until(lambda: len(client.events(sid, "gap")) == 4)
@@ -240,7 +240,7 @@ async def test_a_client_that_stays_ahead_gets_its_gaps_with_a_pause_at_the_plain
 ) -> None:
     monkeypatch.setattr("stream.lifecycle.AHEAD_AT_MOST", _TOGETHER)
     store = FurtherOn()
-    async with running((store, store, store), **_FAR) as node:  # type: ignore[arg-type]
+    async with running((store, store, NoSessions()), **_FAR) as node:  # type: ignore[arg-type]
         began, gaps = time.monotonic(), 0
         identity = Identity(7, str(uuid4()), int(time.time()) + 3600)
         async for batch in live(node.node, node.door._meters, identity, node.ring.cursor([9, 9, 9]), "test"):

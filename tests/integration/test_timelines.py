@@ -65,6 +65,7 @@ async def test_a_fill_that_began_before_a_change_counts_for_nothing(client: "Red
     timelines = Timelines(client)
     event = Log(3).append(3, id=1, text="new")
 
+    await fill(timelines, "followers:3", str(UID).encode())
     for change in (
         lambda: teller.forget([f"feed:{UID}"]),
         lambda: teller.push([event], {3: [UID]}, turns(0)),
@@ -84,6 +85,7 @@ async def test_a_warm_feed_takes_new_events_in_order_once_and_stays_bounded(clie
     timelines, log = Timelines(client), Log(3)
     events = [log.append(3, id=n, text="x") for n in range(FEED_LENGTH + 20)]
     await fill(timelines, f"feed:{UID}", *[feed_member(e.id, e.value) for e in events[:50]])
+    await fill(timelines, "followers:3", str(UID).encode(), b"8")
 
     for _ in range(2):
         await teller.push(events[50:], {3: [UID, 8]}, turns(0))
@@ -91,6 +93,27 @@ async def test_a_warm_feed_takes_new_events_in_order_once_and_stays_bounded(clie
     assert (await timelines.feed(UID)).regardless("a test looks") == [(e.id, e.value) for e in reversed(events[20:])]
     with pytest.raises(Unknown):
         await timelines.feed(8)
+
+
+async def test_an_event_is_added_only_to_the_feeds_of_those_who_are_followers_when_it_is_added(
+    client: "Redis", teller: Teller
+) -> None:
+    """One member has read who follows the author; another does an unfollow, and the feed is made anew before the push."""
+    timelines, log = Timelines(client), Log(3)
+    event = log.append(3, id=1, text="x")
+    for uid in (UID, 8):
+        await fill(timelines, f"feed:{uid}")
+    await fill(timelines, "followers:3", str(UID).encode(), b"8")
+
+    await teller.forget([f"following:{UID}", "followers:3", f"feed:{UID}"])
+    await fill(timelines, f"feed:{UID}")
+    unknown = await teller.push([event], {3: [3, UID, 8]}, turns(0))
+    await fill(timelines, "followers:3", b"8")
+    known = await teller.push([event], {3: [3, UID, 8]}, turns(0))
+
+    assert (unknown, known) == ({3}, set())
+    assert (await timelines.feed(UID)).regardless("a test looks") == []
+    assert (await timelines.feed(8)).regardless("a test looks") == [(event.id, event.value)]
 
 
 async def test_what_was_told_less_than_a_reader_needs_is_not_believed(client: "Redis", teller: Teller) -> None:

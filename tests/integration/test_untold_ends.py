@@ -9,8 +9,6 @@ import pytest
 from redis.asyncio import Redis
 
 from api import actions, database, untold_ends
-from api.migrate import migrate
-from api.rows import execute, fetch_all
 from api.settings import ApiSettings
 from store.session_ends import SessionEnd, SessionEnds, listening
 from store.timelines import open_redis
@@ -171,20 +169,4 @@ async def test_nothing_is_told_again_once_kafka_has_it(api: Api, redis_client: "
         while api.parts.outbox.waiting:
             await asyncio.sleep(0.02)
     async with api.parts.database.primary.connection(5) as conn:
-        rows = [await untold_ends.select_untold(conn, type, 0, 10) for type in untold_ends._TYPES]
-
-    assert rows == [[], []]
-
-
-async def test_the_ends_that_wait_are_found_by_an_index_and_its_migration_may_be_run_again(api: Api) -> None:
-    primary = api.parts.database.primary
-    async with primary.connection(10) as conn:
-        await execute(conn, "DELETE FROM migrations WHERE number = 8")
-    await migrate(primary)
-    await migrate(primary)
-    async with primary.connection(10) as conn:
-        keys = await fetch_all(conn, "SHOW INDEX FROM outbox WHERE Key_name = 'outbox_type'")
-        plan = await fetch_all(conn, f"EXPLAIN {untold_ends.SELECT_UNTOLD}", "logout", 0, 9)
-
-    assert [(key[2], key[4]) for key in keys] == [("outbox_type", "type"), ("outbox_type", "id")]
-    assert "filesort" not in str(plan)
+        assert await untold_ends.select_waiting_ends(conn, 0, 10) == []

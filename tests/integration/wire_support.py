@@ -69,6 +69,16 @@ class StandIn:
         return AsOf(sid in self.ended, await self.progress(), "a stand-in")
 
 
+class NoSessions:
+    """Redis that knows of no session."""
+
+    async def is_ended(self, _uid: int, _sid: str) -> bool | None:
+        return None
+
+    async def remember(self, *_: object) -> None:
+        pass
+
+
 @dataclass
 class Running:
     """A node whose log is what `publish` says."""
@@ -122,7 +132,7 @@ async def running(
     port = free_port()
     told = {"edge_secret": SECRET, "token_keys": Path("/nowhere"), "stream_wire_bind": f"127.0.0.1:{port}", **settings}
     store = StandIn()
-    given = stores or (cast("Feed", store), cast("Archive", store), cast("Sessions", store))
+    given = stores or (cast("Feed", store), cast("Archive", store), cast("Sessions", NoSessions()))
     node = Node(StreamSettings.model_validate(told), *given)
     node.ring = Ring(EPOCH, [0, 0, 0], seconds=600, max_bytes=10**8)
     node.hub, node.missing = Hub(node.ring), ""

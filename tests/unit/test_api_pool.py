@@ -137,6 +137,33 @@ async def test_the_connection_used_last_is_taken_first_and_one_that_was_idle_too
     assert {first, second} <= fake.closed
 
 
+async def test_connections_that_the_server_ended_while_this_process_stood_still_end_nothing_else(
+    fake: "FakeServer", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uvloop closes a transport whose other side has gone, and raises a RuntimeError of its own at the next write."""
+    closed = RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+    async def refused() -> None:
+        raise closed
+
+    pool = Pool("primary", _NOWHERE)
+    seen, unseen = await pool._acquire(), await pool._acquire()
+    seen._reader.is_at_end = True
+    for conn in (seen, unseen):
+        monkeypatch.setattr(conn, "ensure_closed", refused)
+        pool._release(conn)
+    monkeypatch.setattr(pools, "IDLE_SECONDS", -1.0)
+
+    async with pool.connection(1) as conn:
+        assert conn not in (seen, unseen)
+    with pytest.raises(DatabaseUnavailable, match="has ended the connection"):
+        async with pool.answering(1):
+            raise closed
+    with pytest.raises(RuntimeError, match="another"):
+        async with pool.answering(1):
+            raise RuntimeError("another fault")
+
+
 async def test_a_connection_that_the_server_has_ended_or_that_is_in_a_transaction_is_never_given_to_the_next(
     fake: "FakeServer",
 ) -> None:
