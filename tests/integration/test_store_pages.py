@@ -103,9 +103,9 @@ async def wall(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         await redis.delete("large")
         made, really = Wall(settings, Feed(redis, archive), redis, archive), Teller.push
 
-        async def push(teller: Teller, arrivals: Any, readers: dict[int, list[int]], turns: Any) -> None:
+        async def push(teller: Teller, arrivals: Any, readers: dict[int, list[int]], turns: Any) -> set[int]:
             made.readers |= readers
-            await really(teller, arrivals, readers, turns)
+            return await really(teller, arrivals, readers, turns)
 
         monkeypatch.setattr(Teller, "push", push)
         yield made
