@@ -174,3 +174,18 @@ async def test_a_commit_whose_answer_is_lost_is_unknown_and_told_to_nobody_as_do
             action.told.append(5)
 
     assert acting._outbox.woken == [5]  # type: ignore[attr-defined]
+
+
+async def test_a_server_that_says_it_has_committed_and_then_nothing_has_committed(
+    conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where the commit stands in the log is not known then: the bound of that must not fall on the commit."""
+
+    async def hang() -> None:
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(conn, "nextset", hang)
+    monkeypatch.setattr(database, "_GTID_SECONDS", 0.01)
+
+    async with asyncio.timeout(30):
+        assert await database.commit(conn) == ""
