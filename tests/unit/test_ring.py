@@ -173,3 +173,18 @@ def test_an_older_event_that_was_put_back_into_the_log_is_an_entry() -> None:
 
     assert ring.append(replace(newer, offset=0), 0) is not None
     assert ring.append(replace(older, offset=1), 0) is not None
+
+
+def test_what_is_known_of_a_pair_goes_with_its_last_change() -> None:
+    log, ring = Log(), Ring(EPOCH, [0, 0, 0], seconds=10, max_bytes=10**6)
+    for seq in (1, 2):
+        log.follow(3, 4, seq, on=seq == 1)
+    on, off = log.records[0]
+    ring.append(on, 0)
+    ring.append(off, 5)
+    ring.expire(11)  # the unfollow is still here
+    late = ring.append(replace(on, offset=2), 12)
+    assert late is not None and late.is_superseded
+
+    ring.expire(100)
+    assert ring._newest_change == {}
